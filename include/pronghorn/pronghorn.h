@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Pronghorn's C ABI: C11, no dependency, the only door into the library.
+ *
+ * Errors. Every function that can fail returns ph_status; PH_OK is 0. ph_last_error() then gives
+ * the calling thread's message, which names the file, node or argument and what would be accepted.
+ * Output arguments are untouched on failure.
+ * Ownership. ph_X_create / open / load give an object that the caller ends with ph_X_free (NULL is
+ * allowed). Strings returned through char** are ended with ph_string_free. const char* belong to
+ * the object they came from and live as long as it.
+ * Threads. Different objects may be used from different threads; one object from many threads only
+ * where its functions say so.
+ * Images. Pixels are 8-bit RGB, interleaved, rows top to bottom (NHWC).
+ */
+#ifndef PRONGHORN_PRONGHORN_H_
+#define PRONGHORN_PRONGHORN_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define PH_API __attribute__((visibility("default")))
+#else
+#define PH_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The ABI's version: major changes break callers, minor ones add functions or trailing fields.
+ * Structs that may grow begin with struct_size, which the caller sets to sizeof. */
+#define PH_ABI_MAJOR 0
+#define PH_ABI_MINOR 1
+
+typedef enum ph_status {
+  PH_OK = 0,
+  PH_INVALID_ARGUMENT = 1, /* an argument is outside what the function accepts */
+  PH_NOT_FOUND = 2,        /* a file, device or name does not exist */
+  PH_UNSUPPORTED = 3,      /* well-formed, but not something Pronghorn does */
+  PH_CORRUPT = 4,          /* a file or stream breaks its own format */
+  PH_IO = 5,               /* reading or writing failed */
+  PH_OUT_OF_MEMORY = 6,    /* an allocation failed or a limit would be passed */
+  PH_UNAVAILABLE = 7,      /* a device or a network cannot be reached */
+  PH_CANCELLED = 8,        /* a callback asked to stop */
+  PH_INTERNAL = 9          /* a mistake of Pronghorn's own */
+} ph_status;
+
+PH_API const char* ph_version(void);      /* "0.1.0" */
+PH_API int ph_abi_version(void);          /* PH_ABI_MAJOR * 1000 + PH_ABI_MINOR of the library */
+PH_API const char* ph_last_error(void);   /* of this thread; "" when nothing failed yet */
+PH_API void ph_string_free(char* text);
+
+/* ---- devices ------------------------------------------------------------------------------- */
+
+typedef struct ph_device_info {
+  size_t struct_size;
+  char name[32];          /* "cpu", "reference", "cuda:0" */
+  char description[128];  /* "AMD EPYC 7713, 2 cores" */
+  char isa[32];           /* kernel set in use; "" if none */
+  int32_t cores;
+  int64_t memory_bytes;   /* 0: unknown */
+  double clock_hz;        /* 0: unknown */
+} ph_device_info;
+
+PH_API ph_status ph_device_count(int32_t* count);
+PH_API ph_status ph_device_get(int32_t index, ph_device_info* info);
+/* Cores that this process may use (affinity and cgroup quota respected). */
+PH_API int32_t ph_available_cores(void);
+
+/* ---- models -------------------------------------------------------------------------------- */
+
+/* A graph with its constants. Immutable; may be used from many threads. */
+typedef struct ph_model ph_model;
+
+/* ONNX (float or QDQ), Keras .h5, .keras, .weights.h5, recognised by content.
+ * PH_NOT_FOUND, PH_IO, PH_CORRUPT, PH_UNSUPPORTED. */
+PH_API ph_status ph_model_load(const char* path, ph_model** model);
+/* A model inside the library: "tin200", ResNet50 v1.5 INT8 on the 200 classes of Tiny ImageNet. */
+PH_API ph_status ph_model_embedded(const char* name, ph_model** model);
+PH_API void ph_model_free(ph_model* model);
+/* Writes a standard ONNX file; the file appears whole or not at all. */
+PH_API ph_status ph_model_save(const ph_model* model, const char* path);
+
+typedef struct ph_model_info {
+  size_t struct_size;
+  const char* name;
+  int32_t quantized;        /* 0 or 1 */
+  int32_t input_height, input_width, input_channels;
+  int32_t input_is_u8;      /* 1: raw pixels; 0: float32 after the preprocess */
+  int64_t classes;          /* elements of the first output of one image */
+  int64_t macs;             /* multiply-accumulates of one image */
+  int64_t parameter_bytes;
+  int32_t nodes;
+  const char* resize;       /* the model's own mode, "direct:224"; "" when the file names none */
+  const char* preprocess;   /* "torch", "caffe", "tf", "custom"; "none" for u8 input or unknown */
+} ph_model_info;
+PH_API ph_status ph_model_get_info(const ph_model* model, ph_model_info* info);
+/* One line a node; free with ph_string_free. */
+PH_API ph_status ph_model_describe(const ph_model* model, char** text);
+/* Class name and WordNet id; "" when the model has none. NULL when index is out of range. */
+PH_API const char* ph_model_label(const ph_model* model, int64_t index);
+PH_API const char* ph_model_label_id(const ph_model* model, int64_t index);
+/* Copies of a model with something changed. `names` and `ids` hold `count` strings each; ids may be
+ * NULL. preset: "torch", "caffe", "tf". resize: as in ph_resize. */
+PH_API ph_status ph_model_with_labels(const ph_model* model, const char* const* names,
+                                      const char* const* ids, int64_t count, ph_model** changed);
+PH_API ph_status ph_model_with_preprocess(const ph_model* model, const char* preset,
+                                          ph_model** changed);
+PH_API ph_status ph_model_with_resize(const ph_model* model, const char* resize,
+                                      ph_model** changed);
+
+/* ---- images -------------------------------------------------------------------------------- */
+
+/* How a photograph becomes a square of pixels. */
+typedef struct ph_resize {
+  size_t struct_size;
+  const char* mode;          /* "direct:224" or "short:256,crop:224"; NULL or "": the model's own */
+  int32_t nearest;           /* 1: nearest neighbour, 0: antialiased bilinear */
+  int32_t scaled_decode;     /* 1: let the JPEG decoder scale down first */
+} ph_resize;
+
+/* An ordered list of encoded images. May be used from many threads. */
+typedef struct ph_source ph_source;
+
+/* A file, a folder (labels are its sub-folders), a .tar (read in place), or "-": a list of paths on
+ * standard input. */
+PH_API ph_status ph_source_open(const char* path, ph_source** source);
+/* Encoded images in memory; bytes are copied. names may be NULL. */
+PH_API ph_status ph_source_memory(const void* const* data, const size_t* sizes,
+                                  const char* const* names, int64_t count, ph_source** source);
+/* The images of `source` again and again until there are `size`; `source` may be freed. */
+PH_API ph_status ph_source_repeat(const ph_source* source, int64_t size, ph_source** repeated);
+PH_API void ph_source_free(ph_source* source);
+PH_API int64_t ph_source_size(const ph_source* source);
+/* Copies into `text` (at most `capacity` bytes with the 0). */
+PH_API ph_status ph_source_name(const ph_source* source, int64_t index, char* text,
+                                size_t capacity);
+/* Folder name or WordNet id; "" when the image has none. */
+PH_API ph_status ph_source_label(const ph_source* source, int64_t index, char* text,
+                                 size_t capacity);
+/* Decodes one encoded image to width * width * 3 pixels. `name` is for messages. */
+PH_API ph_status ph_image_decode(const void* data, size_t size, const char* name,
+                                 const ph_resize* resize, uint8_t* pixels, size_t capacity);
+/* Image `index` of the source, likewise. */
+PH_API ph_status ph_source_pixels(const ph_source* source, int64_t index, const ph_resize* resize,
+                                  uint8_t* pixels, size_t capacity);
+
+/* ---- quantization -------------------------------------------------------------------------- */
+
+/* Return non-zero to stop; the call then ends with PH_CANCELLED. */
+typedef int32_t (*ph_progress)(void* user, int64_t done, int64_t total);
+
+typedef struct ph_quantize_options {
+  size_t struct_size;
+  const char* method;     /* "mse" (default, NULL), "minmax", "percentile" */
+  double percentile;      /* 0: 99.999 */
+  int32_t no_equalize;    /* 1: leave out cross-layer equalisation */
+  int32_t no_report;      /* 1: leave out the per-layer report */
+  int32_t threads;        /* 0: every core; the result does not depend on it */
+  int64_t max_images;     /* 0: the whole source */
+  ph_progress progress;   /* may be NULL */
+  void* user;
+} ph_quantize_options;
+
+/* Post-training quantization of a float model with a preprocess. `report_json` (may be NULL) and
+ * `report_table` (may be NULL) are freed with ph_string_free. */
+PH_API ph_status ph_quantize(const ph_model* model, const ph_source* calibration,
+                             const ph_resize* resize, const ph_quantize_options* options,
+                             ph_model** quantized, char** report_json, char** report_table);
+
+/* ---- sessions ------------------------------------------------------------------------------ */
+
+/* A model compiled for a device. May be used from many threads at once. */
+typedef struct ph_session ph_session;
+
+typedef struct ph_session_options {
+  size_t struct_size;
+  const char* device;   /* "auto" (NULL), "cpu", "reference", ...; PRONGHORN_DEVICE overrides auto */
+  int32_t threads;      /* 0: every core */
+} ph_session_options;
+
+/* PH_UNSUPPORTED names each op that the device does not take, and why. */
+PH_API ph_status ph_session_create(const ph_model* model, const ph_session_options* options,
+                                   ph_session** session);
+PH_API void ph_session_free(ph_session* session); /* waits for what was submitted */
+PH_API ph_status ph_session_device(const ph_session* session, ph_device_info* info);
+PH_API int64_t ph_session_memory_bytes(const ph_session* session);
+
+/* Runs `batch` images of pixels (input_height * input_width * 3 bytes each) and writes
+ * batch * classes float32. A float model's preprocess is applied first. Blocks. */
+PH_API ph_status ph_session_run(ph_session* session, const uint8_t* pixels, int64_t batch,
+                                float* outputs);
+/* The same for a float32 NHWC input tensor, as the graph has it, without any preprocess.
+ * PH_UNSUPPORTED when the model's input is u8. */
+PH_API ph_status ph_session_run_f32(ph_session* session, const float* inputs, int64_t batch,
+                                    float* outputs);
+/* The same, queued: `done` is called once, on a thread of the session, with the status and its
+ * message. Batches of one image that wait together are run together. The arrays must live until
+ * then. */
+typedef void (*ph_done)(void* user, ph_status status, const char* message);
+PH_API ph_status ph_session_submit(ph_session* session, const uint8_t* pixels, int64_t batch,
+                                   float* outputs, ph_done done, void* user);
+
+/* Per-node times since profiling was switched on, as JSON. */
+PH_API ph_status ph_session_profile(ph_session* session, int32_t enable, char** json);
+
+/* The k best of n scores, best first; equal scores in order of index. probabilities (may be NULL)
+ * get the softmax of all n. PH_INVALID_ARGUMENT unless 0 < k <= n. */
+PH_API ph_status ph_top_k(const float* scores, int64_t n, int32_t k, int64_t* indices,
+                          float* probabilities);
+
+/* ---- real throughput: encoded images in, labels out ---------------------------------------- */
+
+typedef struct ph_result {
+  size_t struct_size;
+  int64_t index;           /* in the source */
+  const char* name;
+  const char* label;       /* "" when unknown */
+  const char* error;       /* NULL for a good image; else why it was skipped */
+  const float* outputs;    /* classes float32; NULL for a broken image */
+} ph_result;
+/* Called in source order, one call at a time, from the session's threads. Pointers live until it
+ * returns. Non-zero stops; ph_classify then returns PH_CANCELLED. */
+typedef int32_t (*ph_on_result)(void* user, const ph_result* result);
+
+typedef struct ph_classify_options {
+  size_t struct_size;
+  int32_t batch;           /* images inferred together; 0: 1 */
+  int32_t threads;         /* 0: as the session */
+  int32_t strict;          /* 1: the first broken image fails the call with its error */
+} ph_classify_options;
+
+typedef struct ph_classify_stats { /* seconds are summed over threads, except wall */
+  size_t struct_size;
+  double wall_seconds, read_seconds, decode_seconds, infer_seconds;
+  int64_t images, broken, encoded_bytes;
+} ph_classify_stats;
+
+/* Reads, decodes, resizes, infers, overlapped on all threads; memory is bounded. */
+PH_API ph_status ph_classify(ph_session* session, const ph_source* source,
+                             const ph_resize* resize, const ph_classify_options* options,
+                             ph_on_result on_result, void* user, ph_classify_stats* stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* PRONGHORN_PRONGHORN_H_ */

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <string>
+
+namespace pronghorn::base {
+namespace {
+
+// About 50 us on current machines: longer than the gap between two layers, shorter than a time
+// slice worth giving away.
+constexpr int kSpins = 2000;
+
+void pause() { __builtin_ia32_pause(); }
+
+// CPU quota of the control group in cores, or 0 when there is none.
+double cgroup_quota() {
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2) {
+    std::string quota;
+    double period = 0;
+    if (v2 >> quota >> period && quota != "max" && period > 0) return std::stod(quota) / period;
+    return 0;
+  }
+  std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+  std::ifstream period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  double quota = 0;
+  double period = 0;
+  if (quota_file >> quota && period_file >> period && quota > 0 && period > 0) {
+    return quota / period;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int available_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int cores = ::sched_getaffinity(0, sizeof set, &set) == 0
+                  ? CPU_COUNT(&set)
+                  : static_cast<int>(std::thread::hardware_concurrency());
+  const double quota = cgroup_quota();
+  if (quota > 0) cores = std::min(cores, static_cast<int>(std::ceil(quota)));
+  return std::max(cores, 1);
+}
+
+ThreadPool::ThreadPool(int threads) {
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    ++epoch_;
+  }
+  wake_.notify_all();
+  for (auto& worker : workers_) worker.join();
+}
+
+void ThreadPool::parallel_for(std::int64_t count,
+                              const std::function<void(std::int64_t, int)>& body) {
+  if (count <= 0) return;
+  if (workers_.empty() || count == 1) {
+    for (std::int64_t i = 0; i < count; ++i) body(i, 0);
+    return;
+  }
+  const std::lock_guard caller(caller_mutex_);
+  body_ = &body;
+  count_ = count;
+  next_ = 0;
+  error_ = nullptr;
+  running_ = static_cast<int>(workers_.size());
+  {
+    const std::lock_guard lock(mutex_);
+    ++epoch_;
+  }
+  wake_.notify_all();
+  drain(0);
+  for (int spin = 0; running_.load(std::memory_order_acquire) != 0; ++spin) {
+    if (spin < kSpins) {
+      pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+  if (error_) std::rethrow_exception(error_);
+}
+
+void ThreadPool::drain(int thread) {
+  try {
+    for (;;) {
+      const std::int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
+      if (index >= count_) return;
+      (*body_)(index, thread);
+    }
+  } catch (...) {
+    next_ = count_;
+    const std::lock_guard lock(error_mutex_);
+    if (!error_) error_ = std::current_exception();
+  }
+}
+
+void ThreadPool::work(int thread) {
+  std::uint64_t seen = 0;
+  for (;;) {
+    for (int spin = 0; spin < kSpins && epoch_.load(std::memory_order_acquire) == seen; ++spin) {
+      pause();
+    }
+    if (epoch_.load(std::memory_order_acquire) == seen) {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return epoch_.load(std::memory_order_acquire) != seen; });
+    }
+    seen = epoch_.load(std::memory_order_acquire);
+    if (stop_) return;
+    drain(thread);
+    running_.fetch_sub(1, std::memory_order_acq_rel);
+  }
+}
+
+}  // namespace pronghorn::base

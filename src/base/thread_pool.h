@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace pronghorn::base {
+
+// The number of processors this process may use: affinity mask and cgroup quota respected; >= 1.
+int available_cores();
+
+// A team of threads for short, frequent parallel loops: workers spin for a moment before they
+// sleep, so that the layers of one network follow each other without a system call.
+// The calling thread works too; a team of one runs everything inline.
+class ThreadPool {
+ public:
+  // `threads` >= 1 includes the caller.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(index, thread) once for each index in [0, count), indices handed out one at a time
+  // in increasing order, 0 <= thread < size(). Returns when all are done. The first exception is
+  // rethrown here after the others finished; indices not yet started are then dropped.
+  // Calls from different threads take turns. Not to be called from inside a body.
+  void parallel_for(std::int64_t count, const std::function<void(std::int64_t, int)>& body);
+
+ private:
+  void work(int thread);
+  void drain(int thread);
+
+  std::vector<std::thread> workers_;
+  std::mutex caller_mutex_;
+
+  const std::function<void(std::int64_t, int)>* body_ = nullptr;
+  std::int64_t count_ = 0;
+  std::atomic<std::int64_t> next_{0};
+  std::atomic<std::uint64_t> epoch_{0};
+  std::atomic<int> running_{0};
+  std::atomic<bool> stop_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+};
+
+}  // namespace pronghorn::base

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a device is. A device either compiles a whole graph or refuses it, naming each op that it
+// does not take and why; it never runs part of a graph elsewhere behind the caller's back.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace pronghorn::device {
+
+struct DeviceProperties {
+  std::string name;         // what PRONGHORN_DEVICE and --device take: "cpu", "reference", "cuda:0"
+  std::string description;  // "AMD EPYC 7713, 2 cores"
+  std::string isa;          // the kernel set in use: "avx2", "portable", "sm_90a"; empty if none
+  int cores = 0;
+  std::int64_t memory_bytes = 0;
+  double clock_hz = 0;  // nominal; 0 when unknown
+};
+
+struct CompileOptions {
+  int threads = 0;  // host threads that one submission may use; 0: every core of this process
+};
+
+struct RefusedOp {
+  std::string node;
+  std::string op;
+  std::string reason;
+};
+struct Refusal {
+  std::vector<RefusedOp> ops;
+  std::string message() const;  // all of them, one a line
+};
+
+// One batch. Pointers are host memory, NHWC, `batch` images one after another, in the element type
+// of the graph's input or output value; they must stay valid until the completion is waited for.
+struct Submission {
+  std::span<const void* const> inputs;
+  std::span<void* const> outputs;
+  int batch = 1;
+  // Host threads for this batch: 0 all that were compiled for, 1 the calling thread alone.
+  int threads = 0;
+};
+
+// Time spent in one node, summed over submissions since profiling was switched on.
+struct NodeTime {
+  std::string node;
+  std::string kernel;
+  double seconds = 0;
+  std::int64_t calls = 0;
+};
+
+class Completion {
+ public:
+  virtual ~Completion() = default;
+  virtual void wait() = 0;  // rethrows what went wrong; returns at once when already done
+};
+
+// A compiled graph. submit() may be called from many threads at once.
+class Program {
+ public:
+  virtual ~Program() = default;
+  virtual const graph::Graph& graph() const = 0;
+  // A host device does the work inside submit; nullptr then means that it is complete.
+  virtual std::unique_ptr<Completion> submit(const Submission& submission) = 0;
+  virtual std::int64_t memory_bytes() const = 0;  // packed weights and arenas held now
+  virtual void set_profiling(bool) {}
+  virtual std::vector<NodeTime> profile() const { return {}; }
+};
+
+using CompileResult = std::variant<std::unique_ptr<Program>, Refusal>;
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual DeviceProperties properties() const = 0;
+  // `graph` is float or integer form (passes::lower_quantized is the caller's job).
+  virtual CompileResult compile(std::shared_ptr<const graph::Graph> graph,
+                                const CompileOptions& options) = 0;
+  // A monotonic energy counter in joules, where the device has one.
+  virtual std::optional<double> energy_joules() const { return std::nullopt; }
+};
+
+// compile() for callers to whom a refusal is an error: throws Error(kUnsupported) with its message.
+std::unique_ptr<Program> compile_or_throw(Device& device,
+                                          std::shared_ptr<const graph::Graph> graph,
+                                          const CompileOptions& options = {});
+
+}  // namespace pronghorn::device

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The overlapped pipeline: encoded images in, input tensors out.
+//
+// Every worker thread takes the next chunk of consecutive images, reads and decodes them into its
+// own tensor and hands the chunk to `sink` on the same thread. Reading, decoding and whatever the
+// sink does (inference, or queueing for a device) thus overlap without a stage ever waiting for
+// another, and memory is bounded by workers * chunk images.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "image/image.h"
+#include "image/source.h"
+
+namespace pronghorn::image {
+
+struct PipelineOptions {
+  ResizeMode resize;
+  DecodeLimits limits;
+  int workers = 1;
+  int chunk = 1;        // images handed to the sink at a time; the last chunk may be smaller
+  bool strict = false;  // the first broken image stops everything: run() rethrows its error
+};
+
+// Images [first, first + names.size()) of the source. `pixels` holds only the good ones, one after
+// another, width * width * 3 bytes each; `slot[i]` is the place of image i there, or -1 when it is
+// broken and `error[i]` says why.
+struct Chunk {
+  std::int64_t first = 0;
+  int worker = 0;
+  std::span<const std::uint8_t> pixels;
+  int good = 0;
+  std::vector<int> slot;
+  std::vector<std::string> error;
+};
+
+struct PipelineStats {  // seconds summed over workers
+  double read_seconds = 0;
+  double decode_seconds = 0;  // decode, resize, crop
+  double sink_seconds = 0;
+  double wall_seconds = 0;
+  std::int64_t images = 0;
+  std::int64_t broken = 0;
+  std::int64_t encoded_bytes = 0;
+};
+
+// Calls `sink` for every chunk, concurrently from the workers, chunks starting in order.
+// An exception from a sink stops the pipeline and is rethrown. `cancelled` is polled between images;
+// when it returns true run() returns what it did so far.
+PipelineStats run(const Source& source, const PipelineOptions& options,
+                  const std::function<void(const Chunk&)>& sink,
+                  const std::function<bool()>& cancelled = {});
+
+}  // namespace pronghorn::image

@@ -1,0 +1,59 @@
+# One folder, one target: ph_room(<folder> [DEPS ...] [PRIVATE_DEPS ...])
+#   *.cpp            -> static library ph_<folder with _>; linked into the shared library
+#   *_test.cpp       -> test program <target>_test, label "unit"
+#   *_slow_test.cpp  -> test program <target>_slow_test, label "slow"
+#   *_fuzz.cpp       -> one program each, label "slow" (tools/cmake/fuzz.cmake)
+#   *_<isa>.cpp      -> compiled with that instruction set's flags
+set(PH_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
+
+function(ph_isa_flags)
+  foreach(source IN LISTS ARGN)
+    if(source MATCHES "_([a-z0-9]+)\\.cpp$" AND DEFINED PH_ISA_FLAGS_${CMAKE_MATCH_1})
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
+                                  "${PH_ISA_FLAGS_${CMAKE_MATCH_1}}")
+    endif()
+  endforeach()
+endfunction()
+
+function(ph_test target label timeout)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${target} ${ARG_SOURCES})
+  target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${target} PROPERTIES LABELS ${label} TIMEOUT ${timeout})
+endfunction()
+
+function(ph_room folder)
+  cmake_parse_arguments(ARG "" "" "DEPS;PRIVATE_DEPS;TEST_DEPS" ${ARGN})
+  string(REPLACE "/" "_" target "ph_${folder}")
+  set(dir ${CMAKE_SOURCE_DIR}/src/${folder})
+  file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cpp)
+  if(NOT folder STREQUAL "device") # device/<name> are rooms of their own
+    file(GLOB inner CONFIGURE_DEPENDS ${dir}/kernels/*.cpp ${dir}/passes/*.cpp)
+    list(APPEND sources ${inner})
+  endif()
+  set(tests ${sources})
+  set(slow_tests ${sources})
+  list(FILTER slow_tests INCLUDE REGEX "_slow_test\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER tests EXCLUDE REGEX "_slow_test\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz|main)\\.cpp$")
+  ph_isa_flags(${sources})
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    target_link_libraries(${target} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+    target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  else() # headers only
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE ${ARG_DEPS})
+    target_include_directories(${target} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+  endif()
+  if(PRONGHORN_TESTS AND tests)
+    ph_test(${target}_test unit 120 SOURCES ${tests} DEPS ${target} ${ARG_PRIVATE_DEPS}
+            ${ARG_TEST_DEPS})
+  endif()
+  if(PRONGHORN_TESTS AND slow_tests)
+    ph_test(${target}_slow_test slow 900 SOURCES ${slow_tests} DEPS ${target} ${ARG_PRIVATE_DEPS}
+            ${ARG_TEST_DEPS})
+  endif()
+endfunction()
