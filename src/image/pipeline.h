@@ -22,7 +22,8 @@ struct PipelineOptions {
   ResizeMode resize;
   DecodeLimits limits;
   int workers = 1;
-  int chunk = 1;        // images handed to the sink at a time; the last chunk may be smaller
+  int chunk = 1;        // most images handed to the sink at a time; chunks shrink towards the end
+                        // of the source, so that the workers finish together
   bool strict = false;  // the first broken image stops everything: run() rethrows its error
 };
 

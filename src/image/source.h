@@ -40,6 +40,6 @@ std::unique_ptr<Source> open_list(std::istream& lines);
 // `images` are copied views: their owners are kept. Labels are empty.
 std::unique_ptr<Source> memory_source(std::vector<std::string> names, std::vector<Encoded> images);
 // `inner` repeated end to end until `size` images.
-std::unique_ptr<Source> repeated_source(std::unique_ptr<Source> inner, std::int64_t size);
+std::unique_ptr<Source> repeated_source(std::shared_ptr<const Source> inner, std::int64_t size);
 
 }  // namespace pronghorn::image
