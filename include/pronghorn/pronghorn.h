@@ -94,10 +94,23 @@ typedef struct ph_model_info {
   int32_t nodes;
   const char* resize;       /* the model's own mode, "direct:224"; "" when the file names none */
   const char* preprocess;   /* "torch", "caffe", "tf", "custom"; "none" for u8 input or unknown */
+  const char* format;       /* what it was read from: "onnx", "keras"; "embedded"; "" for a model
+                               made in memory */
 } ph_model_info;
 PH_API ph_status ph_model_get_info(const ph_model* model, ph_model_info* info);
 /* One line a node; free with ph_string_free. */
 PH_API ph_status ph_model_describe(const ph_model* model, char** text);
+/* Node `index` of 0 .. nodes-1 in order of execution. PH_INVALID_ARGUMENT when out of range. */
+typedef struct ph_node_info {
+  size_t struct_size;
+  const char* name;
+  const char* op;                  /* "Conv", "Add", ... */
+  const char* dtype;               /* of the output: "float32", "uint8", "int8", "int32" */
+  int32_t height, width, channels; /* of the output of one image */
+  int64_t macs;                    /* of one image; 0 for ops without products */
+  int64_t parameter_bytes;
+} ph_node_info;
+PH_API ph_status ph_model_node(const ph_model* model, int32_t index, ph_node_info* info);
 /* Class name and WordNet id; "" when the model has none. NULL when index is out of range. */
 PH_API const char* ph_model_label(const ph_model* model, int64_t index);
 PH_API const char* ph_model_label_id(const ph_model* model, int64_t index);
@@ -126,6 +139,8 @@ typedef struct ph_source ph_source;
 /* A file, a folder (labels are its sub-folders), a .tar (read in place), or "-": a list of paths on
  * standard input. */
 PH_API ph_status ph_source_open(const char* path, ph_source** source);
+/* `count` image files, in this order; a file that cannot be read is a broken image later on. */
+PH_API ph_status ph_source_files(const char* const* paths, int64_t count, ph_source** source);
 /* Encoded images in memory; bytes are copied. names may be NULL. */
 PH_API ph_status ph_source_memory(const void* const* data, const size_t* sizes,
                                   const char* const* names, int64_t count, ph_source** source);
