@@ -57,7 +57,8 @@ inline std::int32_t requantize_residual(std::int32_t acc, float m, std::int32_t 
   return round_clamp(std::fmaf(static_cast<float>(acc), m, residual), z, range);
 }
 
-// Addition of two quantized tensors: q = clamp(rne(fma(fp32(a - z_a), m_a, fp32(b - z_b) * m_b)) + z).
+// Addition of two quantized tensors: q = clamp(rne(fma(fp32(a - z_a), m_a, fp32(b - z_b) * m_b)) +
+// z).
 inline std::int32_t add(std::int32_t a, std::int32_t z_a, float m_a, std::int32_t b,
                         std::int32_t z_b, float m_b, std::int32_t z, Range range) {
   const float second = static_cast<float>(b - z_b) * m_b;

@@ -39,7 +39,7 @@ class Descriptor {
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) fail_errno("cannot open", path, errno);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file.get(), &info) != 0) fail_errno("cannot inspect", path, errno);
   if (!S_ISREG(info.st_mode)) {
     fail(Status::kInvalidArgument, "{} is not a regular file", path.string());

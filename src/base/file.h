@@ -30,7 +30,8 @@ class MappedFile {
 };
 
 // Writes a temporary file beside `path`, syncs it and renames it over `path`: a reader sees the old
-// file or the new one, never a part. Throws Error(kIo) naming the file; nothing is left behind then.
+// file or the new one, never a part. Throws Error(kIo) naming the file; nothing is left behind
+// then.
 void write_file(const std::filesystem::path& path, Bytes content);
 void write_file(const std::filesystem::path& path, std::string_view content);
 

@@ -11,8 +11,7 @@ std::string Refusal::message() const {
   return text;
 }
 
-std::unique_ptr<Program> compile_or_throw(Device& device,
-                                          std::shared_ptr<const graph::Graph> graph,
+std::unique_ptr<Program> compile_or_throw(Device& device, std::shared_ptr<const graph::Graph> graph,
                                           const CompileOptions& options) {
   CompileResult result = device.compile(std::move(graph), options);
   if (const auto* refusal = std::get_if<Refusal>(&result)) {

@@ -88,8 +88,7 @@ class Device {
 };
 
 // compile() for callers to whom a refusal is an error: throws Error(kUnsupported) with its message.
-std::unique_ptr<Program> compile_or_throw(Device& device,
-                                          std::shared_ptr<const graph::Graph> graph,
+std::unique_ptr<Program> compile_or_throw(Device& device, std::shared_ptr<const graph::Graph> graph,
                                           const CompileOptions& options = {});
 
 }  // namespace pronghorn::device

@@ -166,8 +166,8 @@ struct Graph {
   std::string name;
   std::vector<Value> values;
   std::vector<Node> nodes;
-  std::vector<ValueId> inputs;   // activations
-  std::vector<ValueId> outputs;  // activations, in the order of the file
+  std::vector<ValueId> inputs;           // activations
+  std::vector<ValueId> outputs;          // activations, in the order of the file
   std::optional<Preprocess> preprocess;  // known for float inputs of image models
   std::string resize;                    // "direct:224", "short:256,crop:224"; empty if unknown
   std::vector<std::string> labels;       // class names by index; empty if unknown

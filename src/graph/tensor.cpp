@@ -3,9 +3,7 @@
 
 namespace pronghorn::graph {
 
-std::size_t size_of(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kS32 ? 4 : 1;
-}
+std::size_t size_of(DType dtype) { return dtype == DType::kF32 || dtype == DType::kS32 ? 4 : 1; }
 
 std::string_view name_of(DType dtype) {
   switch (dtype) {

@@ -14,8 +14,8 @@ namespace pronghorn::graph {
 
 enum class DType : std::uint8_t { kF32, kU8, kS8, kS32 };
 
-std::size_t size_of(DType dtype);        // bytes of one element
-std::string_view name_of(DType dtype);   // "float32", "uint8", "int8", "int32"
+std::size_t size_of(DType dtype);       // bytes of one element
+std::string_view name_of(DType dtype);  // "float32", "uint8", "int8", "int32"
 
 template <typename T>
 inline constexpr DType kDTypeOf = DType::kF32;
