@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# The commands of this repository. Each does its own set-up: nothing else has to be run first.
+#   make bench        measure this machine (ARGS='--batch 1' is passed on)
+#   make test         build everything and verify it
+#   make test-slow    the long tests, and the fuzzers under sanitizers
+#   make build        the program build/pronghorn and build/libpronghorn.so
+#   make install      PREFIX=/usr/local, DESTDIR= honoured
+#   make lint         every check of .ci/run except the tests
+#   make results      write the results table of README.md from bench/results
+#   make clean
+PREFIX ?= /usr/local
+ARGS ?=
+
+BUILD := build
+# One compiler process needs up to 1.5 GB; more jobs than memory make a machine swap.
+JOBS := $(shell awk -v n="$$(nproc)" '/^MemAvailable/ { j = int($$2 / 1500000); \
+          print j < 1 ? 1 : j < n ? j : n }' /proc/meminfo)
+
+.PHONY: build bench test test-slow fuzz install lint format results clean setup configure all-targets
+
+build: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target pronghorn pronghorn_cli
+
+bench: build
+	@$(BUILD)/pronghorn bench $(ARGS)
+
+test: all-targets
+	@ctest --test-dir $(BUILD) -L 'unit|exact|binding' -LE slow -j $(JOBS) \
+	  --output-on-failure --no-label-summary --no-tests=error
+
+test-slow: all-targets fuzz
+	@ctest --test-dir $(BUILD) -L slow -j 1 --output-on-failure --no-label-summary
+
+# The readers of foreign files under address and undefined-behaviour sanitizers,
+# PRONGHORN_FUZZ_SECONDS (60) each.
+fuzz: setup
+	@[ $(BUILD)-asan/build.ninja -nt CMakePresets.json ] || cmake --preset asan
+	@cmake --build $(BUILD)-asan -j $(JOBS) --target fuzz
+	@ctest --test-dir $(BUILD)-asan -L fuzz -j $(JOBS) --output-on-failure --no-label-summary \
+	  --no-tests=error
+
+all-targets: configure
+	@cmake --build $(BUILD) -j $(JOBS)
+
+configure: setup
+	@[ $(BUILD)/build.ninja -nt CMakePresets.json ] || cmake --preset release
+
+setup:
+	@tools/setup.sh
+
+install: build
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+lint:
+	@tools/lint.sh
+
+format:
+	@git ls-files '*.cpp' '*.h' '*.hpp' | xargs clang-format-19 -i
+
+results:
+	@python3 bench/make_table.py
+
+clean:
+	@rm -rf $(BUILD) $(BUILD)-asan
