@@ -9,7 +9,7 @@
 
 namespace pronghorn::runtime {
 
-// Every device of this machine, fastest kind last resort first: the order "auto" looks in.
+// Every device of this machine, in the order in which "auto" prefers them.
 std::vector<device::DeviceProperties> list_devices();
 
 // By name; "auto" or "" takes PRONGHORN_DEVICE, else the first of list_devices(). Throws

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quantize/quantize.h"
+
+#include <algorithm>
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "capi/guard.h"
+#include "capi/objects.h"
+#include "runtime/device_list.h"
+
+using namespace pronghorn;
+
+namespace {
+
+quantize::Options options_of(const ph_quantize_options& given) {
+  quantize::Options options;
+  const std::string method = given.method == nullptr ? "" : given.method;
+  if (method == "minmax") {
+    options.method = quantize::Method::kMinMax;
+  } else if (method == "percentile") {
+    options.method = quantize::Method::kPercentile;
+  } else if (!method.empty() && method != "mse") {
+    base::fail(base::Status::kInvalidArgument, "method \"{}\"; mse, minmax or percentile", method);
+  }
+  if (given.percentile != 0) options.percentile = given.percentile;
+  options.equalize = given.no_equalize == 0;
+  options.report = given.no_report == 0;
+  options.threads = given.threads;
+  return options;
+}
+
+// Calibration sees every image once, in source order; a broken one is an error, because dropping it
+// would change the result unseen.
+base::Buffer decode_all(const image::Source& source, std::int64_t count,
+                        const image::ResizeMode& resize, int threads) {
+  const std::int64_t bytes = 3LL * resize.width * resize.width;
+  base::Buffer pixels(static_cast<std::size_t>(count * bytes));
+  base::ThreadPool pool(threads == 0 ? base::available_cores() : threads);
+  pool.parallel_for(count, [&](std::int64_t i, int) {
+    const image::Encoded encoded = source.read(i);
+    image::load(encoded.bytes, source.name(i), resize, pixels.as<std::uint8_t>() + i * bytes);
+  });
+  return pixels;
+}
+
+}  // namespace
+
+ph_status ph_quantize(const ph_model* model, const ph_source* calibration, const ph_resize* resize,
+                      const ph_quantize_options* options, ph_model** quantized, char** report_json,
+                      char** report_table) {
+  return capi::guard([&] {
+    capi::require(model, "model");
+    capi::require(calibration, "calibration");
+    capi::require(quantized, "quantized");
+    const ph_quantize_options given = capi::read_struct(options, "options");
+    const quantize::Options chosen = options_of(given);
+    const image::Source& source = *calibration->source;
+    const std::int64_t count =
+        given.max_images > 0 ? std::min(given.max_images, source.size()) : source.size();
+    const image::ResizeMode mode = capi::resize_of(resize, model->graph.get());
+    const base::Buffer pixels = decode_all(source, count, mode, chosen.threads);
+    const auto device = runtime::open_device("cpu");
+    quantize::Report report;
+    const auto progress = [&](std::int64_t done, std::int64_t total) {
+      if (given.progress != nullptr && given.progress(given.user, done, total) != 0) {
+        base::fail(base::Status::kCancelled, "quantization was stopped by its caller at {} of {}",
+                   done, total);
+      }
+    };
+    graph::Graph result = quantize::quantize(*model->graph, {pixels.as<std::uint8_t>(), count},
+                                             chosen, *device, &report, progress);
+    result.resize = image::to_string(mode);
+    char* json = report_json == nullptr ? nullptr : capi::new_string(quantize::to_json(report));
+    char* table = report_table == nullptr ? nullptr : capi::new_string(quantize::to_table(report));
+    *quantized = new ph_model{std::make_shared<const graph::Graph>(std::move(result))};
+    if (report_json != nullptr) *report_json = json;
+    if (report_table != nullptr) *report_table = table;
+  });
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "capi/guard.h"
+#include "capi/objects.h"
+#include "runtime/device_list.h"
+
+using namespace pronghorn;
+
+ph_status ph_session_create(const ph_model* model, const ph_session_options* options,
+                            ph_session** session) {
+  return capi::guard([&] {
+    capi::require(model, "model");
+    capi::require(session, "session");
+    const ph_session_options given = capi::read_struct(options, "options");
+    const auto device = runtime::open_device(given.device == nullptr ? "" : given.device);
+    *session =
+        new ph_session(std::make_unique<runtime::Session>(model->graph, device, given.threads));
+  });
+}
+
+void ph_session_free(ph_session* session) { delete session; }
+
+ph_status ph_session_device(const ph_session* session, ph_device_info* info) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::fill_device_info(session->session->device().properties(), info);
+  });
+}
+
+int64_t ph_session_memory_bytes(const ph_session* session) {
+  return session == nullptr ? 0 : session->session->program().memory_bytes();
+}
+
+ph_status ph_session_run(ph_session* session, const uint8_t* pixels, int64_t batch,
+                         float* outputs) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(pixels, "pixels");
+    capi::require(outputs, "outputs");
+    session->session->run(pixels, batch, outputs);
+  });
+}
+
+ph_status ph_session_run_f32(ph_session* session, const float* inputs, int64_t batch,
+                             float* outputs) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(inputs, "inputs");
+    capi::require(outputs, "outputs");
+    session->session->run_f32(inputs, batch, outputs);
+  });
+}
+
+ph_status ph_session_submit(ph_session* session, const uint8_t* pixels, int64_t batch,
+                            float* outputs, ph_done done, void* user) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(pixels, "pixels");
+    capi::require(outputs, "outputs");
+    if (done == nullptr) base::fail(base::Status::kInvalidArgument, "argument done is NULL");
+    session->session->submit(pixels, batch, outputs, [done, user](std::exception_ptr error) {
+      std::string message;
+      const ph_status status = error ? capi::status_of(error, &message) : PH_OK;
+      done(user, status, message.c_str());
+    });
+  });
+}
+
+ph_status ph_session_profile(ph_session* session, int32_t enable, char** json) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    device::Program& program = session->session->program();
+    if (json != nullptr) {
+      nlohmann::ordered_json nodes = nlohmann::ordered_json::array();
+      for (const device::NodeTime& t : program.profile()) {
+        nodes.push_back(
+            {{"node", t.node}, {"kernel", t.kernel}, {"seconds", t.seconds}, {"calls", t.calls}});
+      }
+      *json = capi::new_string(nodes.dump());
+    }
+    program.set_profiling(enable != 0);
+  });
+}
+
+ph_status ph_top_k(const float* scores, int64_t n, int32_t k, int64_t* indices,
+                   float* probabilities) {
+  return capi::guard([&] {
+    capi::require(scores, "scores");
+    capi::require(indices, "indices");
+    const auto best = runtime::top_k(scores, n, k);
+    std::copy(best.begin(), best.end(), indices);
+    if (probabilities == nullptr) return;
+    const double top = scores[best[0]];
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) sum += std::exp(scores[i] - top);
+    for (std::size_t i = 0; i < best.size(); ++i) {
+      probabilities[i] = static_cast<float>(std::exp(scores[best[i]] - top) / sum);
+    }
+  });
+}
+
+ph_status ph_classify(ph_session* session, const ph_source* source, const ph_resize* resize,
+                      const ph_classify_options* options, ph_on_result on_result, void* user,
+                      ph_classify_stats* stats) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(source, "source");
+    if (on_result == nullptr) {
+      base::fail(base::Status::kInvalidArgument, "argument on_result is NULL");
+    }
+    const ph_classify_options given = capi::read_struct(options, "options");
+    const runtime::ClassifyOptions chosen{
+        .resize = capi::resize_of(resize, &session->session->model()),
+        .limits = {},
+        .batch = given.batch == 0 ? 1 : given.batch,
+        .threads = given.threads,
+        .strict = given.strict != 0};
+    const image::PipelineStats measured = runtime::classify(
+        *session->session, *source->source, chosen, [&](const runtime::Result& r) {
+          const ph_result result{.struct_size = sizeof(ph_result),
+                                 .index = r.index,
+                                 .name = r.name.c_str(),
+                                 .label = r.label.c_str(),
+                                 .error = r.error.empty() ? nullptr : r.error.c_str(),
+                                 .outputs = r.outputs};
+          return on_result(user, &result) == 0;
+        });
+    if (stats == nullptr) return;
+    const ph_classify_stats filled{.struct_size = 0,
+                                   .wall_seconds = measured.wall_seconds,
+                                   .read_seconds = measured.read_seconds,
+                                   .decode_seconds = measured.decode_seconds,
+                                   .infer_seconds = measured.sink_seconds,
+                                   .images = measured.images,
+                                   .broken = measured.broken,
+                                   .encoded_bytes = measured.encoded_bytes};
+    capi::write_struct(filled, stats, "stats");
+  });
+}

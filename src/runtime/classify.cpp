@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a source of photographs to ordered results. Every worker of the image pipeline infers what
+// it decoded, on its own core, so decode and inference never wait for each other; a small reorder
+// window puts the results back into source order.
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "runtime/session.h"
+
+namespace pronghorn::runtime {
+namespace {
+
+struct Finished {
+  std::vector<int> slot;
+  std::vector<std::string> error;
+  std::vector<float> outputs;
+};
+
+class InOrder {
+ public:
+  InOrder(const Session& session, const image::Source& source, std::int64_t window,
+          const std::function<bool(const Result&)>& on_result)
+      : session_(session), source_(source), window_(window), on_result_(on_result) {}
+
+  // Blocks while the chunk at `first` is too far ahead of what has been delivered.
+  void deliver(std::int64_t first, Finished finished) {
+    std::unique_lock lock(mutex_);
+    moved_.wait(lock, [&] { return stopped_ || first < next_ + window_; });
+    if (stopped_) return;
+    waiting_.emplace(first, std::move(finished));
+    while (!waiting_.empty() && waiting_.begin()->first == next_ && !stopped_) {
+      const auto node = waiting_.extract(waiting_.begin());
+      emit(node.key(), node.mapped());
+    }
+    moved_.notify_all();
+  }
+
+  void stop() {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    moved_.notify_all();
+  }
+
+  bool refused() {
+    const std::lock_guard lock(mutex_);
+    return refused_;
+  }
+
+ private:
+  void emit(std::int64_t first, const Finished& finished) {
+    for (std::size_t i = 0; i < finished.slot.size(); ++i) {
+      Result result;
+      result.index = first + static_cast<std::int64_t>(i);
+      result.name = source_.name(result.index);
+      result.label = source_.label(result.index);
+      result.error = finished.error[i];
+      if (finished.slot[i] >= 0) {
+        result.outputs = finished.outputs.data() + finished.slot[i] * session_.classes();
+      }
+      if (!on_result_(result)) {
+        refused_ = stopped_ = true;
+        return;
+      }
+    }
+    next_ = first + static_cast<std::int64_t>(finished.slot.size());
+  }
+
+  const Session& session_;
+  const image::Source& source_;
+  const std::int64_t window_;
+  const std::function<bool(const Result&)>& on_result_;
+  std::mutex mutex_;
+  std::condition_variable moved_;
+  std::map<std::int64_t, Finished> waiting_;
+  std::int64_t next_ = 0;
+  bool stopped_ = false;
+  bool refused_ = false;
+};
+
+}  // namespace
+
+image::PipelineStats classify(Session& session, const image::Source& source,
+                              const ClassifyOptions& options,
+                              const std::function<bool(const Result&)>& on_result) {
+  const graph::Shape input = session.model().value(session.model().inputs[0]).shape;
+  if (options.batch < 1 || options.threads < 0) {
+    base::fail(base::Status::kInvalidArgument,
+               "batch is {}, threads {}; batch 1 or more, threads "
+               "0 (as the session) or more",
+               options.batch, options.threads);
+  }
+  if (options.resize.width != input.w || options.resize.width != input.h || input.c != 3) {
+    base::fail(base::Status::kInvalidArgument,
+               "resize {} gives {}x{}x3 pixels, model {} takes {}x{}x{}",
+               image::to_string(options.resize), options.resize.width, options.resize.width,
+               session.model().name, input.h, input.w, input.c);
+  }
+  const int threads = options.threads == 0 ? session.threads() : options.threads;
+  image::PipelineOptions pipeline{
+      .resize = options.resize,
+      .limits = options.limits,
+      .workers = static_cast<int>(std::clamp<std::int64_t>(source.size(), 1, threads)),
+      .chunk = options.batch};
+  // One image alone is inferred by all threads; otherwise each worker infers on its own core.
+  const int threads_each = pipeline.workers == 1 ? (threads == session.threads() ? 0 : 1) : 1;
+  InOrder order(session, source, 4LL * pipeline.workers * pipeline.chunk, on_result);
+
+  const auto sink = [&](const image::Chunk& chunk) {
+    // Whatever ends one worker must also wake those that wait for its results.
+    try {
+      Finished finished{chunk.slot, chunk.error, {}};
+      for (const std::string& error : chunk.error) {
+        if (options.strict && !error.empty()) base::fail(base::Status::kCorrupt, "{}", error);
+      }
+      if (chunk.good > 0) {
+        finished.outputs.resize(static_cast<std::size_t>(chunk.good * session.classes()));
+        session.run(chunk.pixels.data(), chunk.good, finished.outputs.data(), threads_each);
+      }
+      order.deliver(chunk.first, std::move(finished));
+    } catch (...) {
+      order.stop();
+      throw;
+    }
+  };
+  const image::PipelineStats stats =
+      image::run(source, pipeline, sink, [&] { return order.refused(); });
+  if (order.refused()) {
+    base::fail(base::Status::kCancelled, "classification was stopped by its caller");
+  }
+  return stats;
+}
+
+}  // namespace pronghorn::runtime

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/session.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "graph/passes/passes.h"
+
+namespace pronghorn::runtime {
+namespace {
+
+// Float inputs are four times the pixels: converted this many images at a time.
+constexpr std::int64_t kFloatPiece = 16;
+constexpr std::size_t kMostTogether = 64;
+
+std::shared_ptr<const graph::Graph> lowered(std::shared_ptr<const graph::Graph> model) {
+  if (!graph::is_quantized(*model)) return model;
+  return std::make_shared<const graph::Graph>(graph::passes::lower_quantized(*model));
+}
+
+void apply_preprocess(const graph::Preprocess& p, const std::uint8_t* pixels, std::int64_t count,
+                      float* dst) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    for (int c = 0; c < 3; ++c) {
+      const float x = pixels[i * 3 + (p.bgr ? 2 - c : c)];
+      dst[i * 3 + c] =
+          (x - p.mean[static_cast<std::size_t>(c)]) / p.std[static_cast<std::size_t>(c)];
+    }
+  }
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<device::Device> device,
+                 int threads)
+    : model_(std::move(model)), device_(std::move(device)) {
+  if (threads < 0) {
+    base::fail(base::Status::kInvalidArgument, "threads is {}; 0 (every core) or more", threads);
+  }
+  threads_ = threads == 0 ? base::available_cores() : threads;
+  if (model_->inputs.size() != 1) {
+    base::fail(base::Status::kUnsupported, "model {} has {} inputs; a session takes one image",
+               model_->name, model_->inputs.size());
+  }
+  const graph::Value& input = model_->value(model_->inputs[0]);
+  const graph::Value& output = model_->value(model_->outputs[0]);
+  if (output.dtype != graph::DType::kF32) {
+    base::fail(base::Status::kUnsupported, "output {} of model {} is {}, must be float32",
+               output.name, model_->name, graph::name_of(output.dtype));
+  }
+  input_ = input.shape;
+  input_is_u8_ = input.dtype == graph::DType::kU8;
+  if (!input_is_u8_ && input.dtype != graph::DType::kF32) {
+    base::fail(base::Status::kUnsupported, "input {} of model {} is {}, must be uint8 or float32",
+               input.name, model_->name, graph::name_of(input.dtype));
+  }
+  classes_ = output.shape.size();
+  program_ = device::compile_or_throw(*device_, lowered(model_), {.threads = threads_});
+}
+
+Session::~Session() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  if (server_.joinable()) server_.join();
+}
+
+void Session::run_raw(const void* inputs, std::int64_t batch, float* outputs, int threads) {
+  // A session gives its first output; the others of a model with several go to scratch.
+  const graph::Graph& graph = program_->graph();
+  std::vector<void*> dst{outputs};
+  std::vector<base::Buffer> scratch;
+  for (std::size_t i = 1; i < graph.outputs.size(); ++i) {
+    const graph::Value& v = graph.value(graph.outputs[i]);
+    scratch.emplace_back(static_cast<std::size_t>(batch * v.shape.size()) * size_of(v.dtype));
+    dst.push_back(scratch.back().data());
+  }
+  const void* src[] = {inputs};
+  const auto completion = program_->submit(
+      {.inputs = src, .outputs = dst, .batch = static_cast<int>(batch), .threads = threads});
+  if (completion) completion->wait();
+}
+
+void Session::run(const std::uint8_t* pixels, std::int64_t batch, float* outputs, int threads) {
+  if (batch < 1 || batch > (1 << 20)) {
+    base::fail(base::Status::kInvalidArgument, "batch is {}; 1 to {}", batch, 1 << 20);
+  }
+  if (input_is_u8_) return run_raw(pixels, batch, outputs, threads);
+  if (!model_->preprocess) {
+    base::fail(base::Status::kInvalidArgument,
+               "model {} takes float32 and does not say how pixels become its input; set a "
+               "preprocess (torch, caffe or tf)",
+               model_->name);
+  }
+  if (input_.c != 3) {
+    base::fail(base::Status::kUnsupported, "model {} takes {} channels, photographs have 3",
+               model_->name, input_.c);
+  }
+  base::Buffer floats(static_cast<std::size_t>(std::min(batch, kFloatPiece) * input_.size()) *
+                      sizeof(float));
+  for (std::int64_t first = 0; first < batch; first += kFloatPiece) {
+    const std::int64_t count = std::min(kFloatPiece, batch - first);
+    apply_preprocess(*model_->preprocess, pixels + first * input_.size(),
+                     count * input_.h * input_.w, floats.as<float>());
+    run_raw(floats.data(), count, outputs + first * classes_, threads);
+  }
+}
+
+void Session::run_f32(const float* inputs, std::int64_t batch, float* outputs, int threads) {
+  if (input_is_u8_) {
+    base::fail(base::Status::kUnsupported, "model {} takes uint8 pixels, not float32",
+               model_->name);
+  }
+  if (batch < 1 || batch > (1 << 20)) {
+    base::fail(base::Status::kInvalidArgument, "batch is {}; 1 to {}", batch, 1 << 20);
+  }
+  run_raw(inputs, batch, outputs, threads);
+}
+
+void Session::submit(const std::uint8_t* pixels, std::int64_t batch, float* outputs, Done done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!server_.joinable()) server_ = std::thread([this] { serve(); });
+    queue_.push_back({pixels, batch, outputs, std::move(done)});
+  }
+  changed_.notify_one();
+}
+
+void Session::serve() {
+  for (;;) {
+    std::vector<Request> requests;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return stop_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      do {
+        requests.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+      } while (!queue_.empty() && requests.size() < kMostTogether && requests.back().batch == 1 &&
+               queue_.front().batch == 1);
+    }
+    serve_together(requests);
+  }
+}
+
+void Session::serve_together(std::vector<Request>& requests) {
+  std::exception_ptr error;
+  try {
+    if (requests.size() == 1) {
+      run(requests[0].pixels, requests[0].batch, requests[0].outputs);
+    } else {
+      const auto image = static_cast<std::size_t>(input_.size());
+      const auto scores = static_cast<std::size_t>(classes_);
+      base::Buffer pixels(requests.size() * image);
+      std::vector<float> outputs(requests.size() * scores);
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        std::memcpy(pixels.data() + i * image, requests[i].pixels, image);
+      }
+      run(pixels.as<std::uint8_t>(), static_cast<std::int64_t>(requests.size()), outputs.data());
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        std::memcpy(requests[i].outputs, outputs.data() + i * scores, scores * sizeof(float));
+      }
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  for (Request& request : requests) request.done(error);
+}
+
+std::vector<std::int64_t> top_k(const float* scores, std::int64_t n, int k) {
+  if (k < 1 || k > n) {
+    base::fail(base::Status::kInvalidArgument, "k is {}; 1 to {}, the number of scores", k, n);
+  }
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  std::partial_sort(order.begin(), order.begin() + k, order.end(),
+                    [scores](std::int64_t a, std::int64_t b) {
+                      return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+                    });
+  order.resize(static_cast<std::size_t>(k));
+  return order;
+}
+
+}  // namespace pronghorn::runtime

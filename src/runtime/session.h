@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model on a device, ready to run: synchronous, queued, or fed from a source of photographs.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "device/device.h"
+#include "graph/graph.h"
+#include "image/pipeline.h"
+
+namespace pronghorn::runtime {
+
+// All members may be called from many threads at once.
+class Session {
+ public:
+  // `model` is float or QDQ; QDQ is lowered to the integer law here. `threads` 0: every core.
+  // Throws Error(kUnsupported) naming what the device refuses, or a model whose first output is
+  // not float32.
+  Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<device::Device> device,
+          int threads);
+  ~Session();  // waits for everything submitted
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const graph::Graph& model() const { return *model_; }
+  const device::Device& device() const { return *device_; }
+  device::Program& program() { return *program_; }
+  int threads() const { return threads_; }
+  std::int64_t classes() const { return classes_; }
+
+  // `pixels`: batch images of h * w * 3 u8, RGB. `outputs`: batch * classes() float32.
+  // `threads` as in device::Submission. A float model's preprocess is applied.
+  void run(const std::uint8_t* pixels, std::int64_t batch, float* outputs, int threads = 0);
+
+  // `inputs`: batch float32 NHWC tensors as the graph takes them. Throws Error(kUnsupported) when
+  // the model's input is u8.
+  void run_f32(const float* inputs, std::int64_t batch, float* outputs, int threads = 0);
+
+  // Queues run(); `done` is called once from the session's thread, with nullptr on success.
+  // Single images that wait together are run as one batch.
+  using Done = std::function<void(std::exception_ptr)>;
+  void submit(const std::uint8_t* pixels, std::int64_t batch, float* outputs, Done done);
+
+ private:
+  struct Request {
+    const std::uint8_t* pixels;
+    std::int64_t batch;
+    float* outputs;
+    Done done;
+  };
+  void run_raw(const void* inputs, std::int64_t batch, float* outputs, int threads);
+  void serve();
+  void serve_together(std::vector<Request>& requests);
+
+  std::shared_ptr<const graph::Graph> model_;
+  std::shared_ptr<device::Device> device_;
+  std::unique_ptr<device::Program> program_;
+  int threads_;
+  graph::Shape input_;
+  bool input_is_u8_;
+  std::int64_t classes_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Request> queue_;
+  bool stop_ = false;
+  std::thread server_;
+};
+
+// One classified photograph. Pointers live until the callback returns.
+struct Result {
+  std::int64_t index = 0;
+  std::string name;
+  std::string label;
+  std::string error;               // empty for a good image
+  const float* outputs = nullptr;  // classes() values; nullptr for a broken image
+};
+
+struct ClassifyOptions {
+  image::ResizeMode resize;  // width must equal the model's input
+  image::DecodeLimits limits;
+  int batch = 1;    // most images inferred together
+  int threads = 0;  // 0: as the session
+  bool strict = false;
+};
+
+// Reads, decodes and infers on all threads at once; `on_result` is called in source order, one call
+// at a time. Memory is bounded whatever the size of the source. When `on_result` returns false the
+// rest is left and Error(kCancelled) is thrown.
+image::PipelineStats classify(Session& session, const image::Source& source,
+                              const ClassifyOptions& options,
+                              const std::function<bool(const Result&)>& on_result);
+
+// Indices of the k best scores, best first, equal scores in order of index.
+// Throws Error(kInvalidArgument) unless 0 < k <= n.
+std::vector<std::int64_t> top_k(const float* scores, std::int64_t n, int k);
+
+}  // namespace pronghorn::runtime
