@@ -12,8 +12,9 @@ namespace pronghorn::graph::passes {
 // Removes nodes and values that no output needs, renumbering values.
 void drop_dead(Graph& graph);
 
-// Float graphs: folds kBatchNorm into the convolution before it (or after it, where padding allows),
-// kPad with value 0 into a following convolution, kPad into a max pool over values known to be >= 0.
+// Float graphs: folds kBatchNorm into the convolution before it (or after it, where padding
+// allows), kPad with value 0 into a following convolution, kPad into a max pool over values known
+// to be >= 0.
 void fold(Graph& graph);
 
 // QDQ -> integer: each cluster of DequantizeLinear, op, QuantizeLinear becomes one integer op, with
