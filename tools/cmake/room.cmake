@@ -1,8 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 # One folder, one target: ph_room(<folder> [DEPS ...] [PRIVATE_DEPS ...])
 #   *.cpp            -> static library ph_<folder with _>; linked into the shared library
 #   *_test.cpp       -> test program <target>_test, label "unit"
 #   *_slow_test.cpp  -> test program <target>_slow_test, label "slow"
-#   *_fuzz.cpp       -> one program each, label "slow" (tools/cmake/fuzz.cmake)
 #   *_<isa>.cpp      -> compiled with that instruction set's flags
 set(PH_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 
@@ -37,7 +37,7 @@ function(ph_room folder)
   list(FILTER slow_tests INCLUDE REGEX "_slow_test\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(FILTER tests EXCLUDE REGEX "_slow_test\\.cpp$")
-  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz|main)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|main)\\.cpp$")
   ph_isa_flags(${sources})
   if(sources)
     add_library(${target} STATIC ${sources})
