@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstring>
 #include <iostream>
+#include <sstream>
 
 #include "capi/guard.h"
 #include "capi/objects.h"
@@ -62,6 +63,19 @@ ph_status ph_source_open(const char* path, ph_source** source) {
     capi::require(source, "source");
     const bool list = std::strcmp(path, "-") == 0;
     *source = new ph_source{list ? image::open_list(std::cin) : image::open_source(path)};
+  });
+}
+
+ph_status ph_source_files(const char* const* paths, int64_t count, ph_source** source) {
+  return capi::guard([&] {
+    capi::require(paths, "paths");
+    capi::require(source, "source");
+    std::stringstream lines;
+    for (int64_t i = 0; i < count; ++i) {
+      capi::require(paths[i], "paths[i]");
+      lines << paths[i] << '\n';
+    }
+    *source = new ph_source{image::open_list(lines)};
   });
 }
 

@@ -63,7 +63,9 @@ ph_status ph_model_embedded(const char* name, ph_model** model) {
   return capi::guard([&] {
     capi::require(name, "name");
     capi::require(model, "model");
-    *model = new_model(runtime::embedded_model(name));
+    graph::Graph graph = runtime::embedded_model(name);
+    graph.format = "embedded";
+    *model = new_model(std::move(graph));
   });
 }
 
@@ -95,6 +97,7 @@ ph_status ph_model_get_info(const ph_model* model, ph_model_info* info) {
     filled.nodes = static_cast<int32_t>(g.nodes.size());
     filled.resize = g.resize.c_str();
     filled.preprocess = filled.input_is_u8 ? "none" : name_of(g);
+    filled.format = g.format.c_str();
     capi::write_struct(filled, info, "info");
   });
 }
@@ -104,6 +107,33 @@ ph_status ph_model_describe(const ph_model* model, char** text) {
     capi::require(model, "model");
     capi::require(text, "text");
     *text = capi::new_string(graph::to_string(*model->graph));
+  });
+}
+
+ph_status ph_model_node(const ph_model* model, int32_t index, ph_node_info* info) {
+  return capi::guard([&] {
+    capi::require(model, "model");
+    const graph::Graph& g = *model->graph;
+    if (index < 0 || index >= static_cast<int32_t>(g.nodes.size())) {
+      base::fail(base::Status::kInvalidArgument, "node {}; 0 to {}", index, g.nodes.size() - 1);
+    }
+    const graph::Node& node = g.nodes[static_cast<std::size_t>(index)];
+    const graph::Value& output = g.value(node.output);
+    ph_node_info filled{};
+    filled.name = node.name.c_str();
+    filled.op = graph::name_of(node.op).data();
+    filled.dtype = graph::name_of(output.dtype).data();
+    filled.height = static_cast<int32_t>(output.shape.h);
+    filled.width = static_cast<int32_t>(output.shape.w);
+    filled.channels = static_cast<int32_t>(output.shape.c);
+    filled.macs = graph::macs(g, node);
+    for (const graph::ValueId id : node.inputs) {
+      const graph::Value& v = g.value(id);
+      if (v.constant) {
+        filled.parameter_bytes += static_cast<std::int64_t>(v.constant->bytes().size());
+      }
+    }
+    capi::write_struct(filled, info, "info");
   });
 }
 

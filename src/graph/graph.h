@@ -164,6 +164,7 @@ struct Preprocess {
 
 struct Graph {
   std::string name;
+  std::string format;  // what it was read from: "onnx", "keras"; empty when made in memory
   std::vector<Value> values;
   std::vector<Node> nodes;
   std::vector<ValueId> inputs;           // activations
