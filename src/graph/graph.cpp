@@ -62,7 +62,8 @@ ValueId Graph::add_node(Op op, std::string node_name, std::vector<ValueId> input
   Node node{op, std::move(node_name), std::move(inputs), kNoValue, std::move(attributes)};
   const Shape shape = infer_shape(*this, node);
   node.output = add_value(node.name, dst, shape);
-  if (node.op == Op::kDequantize) value(node.output).dims = value(node.inputs[0]).dims;
+  if (node.op == Op::kQuantize || node.op == Op::kDequantize)
+    value(node.output).dims = value(node.inputs[0]).dims;
   nodes.push_back(std::move(node));
   return nodes.back().output;
 }

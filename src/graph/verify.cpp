@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rules of graph.h: what each op takes, and what shape it makes.
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <vector>
 
 #include "graph/graph.h"
@@ -16,9 +18,55 @@ template <typename... Args>
 
 std::string text(const Shape& s) { return fmt::format("{}x{}x{}", s.h, s.w, s.c); }
 
+constexpr std::string_view kSane = "positive sizes and at most 2^31 elements";
+
+bool is_sane(const Shape& s) {
+  constexpr std::int64_t kLargest = std::int64_t{1} << 31;
+  return s.h >= 1 && s.w >= 1 && s.c >= 1 && s.h <= kLargest && s.w <= kLargest &&
+         s.c <= kLargest && s.h * s.w <= kLargest && s.h * s.w * s.c <= kLargest;
+}
+
 void require_arity(const Node& node, std::size_t least, std::size_t most) {
   if (node.inputs.size() < least || node.inputs.size() > most) {
     reject(node, "{} inputs, takes {} to {}", node.inputs.size(), least, most);
+  }
+}
+
+// The alternative of Attributes that belongs to an op.
+template <typename T>
+void require_attributes(const Node& node, std::string_view name) {
+  if (!std::holds_alternative<T>(node.attributes))
+    reject(node, "needs attributes of kind {}", name);
+}
+
+void require_attributes(const Node& node) {
+  switch (node.op) {
+    case Op::kConv:
+    case Op::kAveragePool:
+    case Op::kMaxPool:
+      return require_attributes<Window>(node, "Window");
+    case Op::kClip:
+      return require_attributes<Clip>(node, "Clip");
+    case Op::kPad:
+      return require_attributes<Pad>(node, "Pad");
+    case Op::kQuantize:
+    case Op::kDequantize:
+      return require_attributes<Quant>(node, "Quant");
+    case Op::kQConv:
+      return require_attributes<QConv>(node, "QConv");
+    case Op::kQAdd:
+      return require_attributes<QAdd>(node, "QAdd");
+    case Op::kQAveragePool:
+      return require_attributes<QAveragePool>(node, "QAveragePool");
+    case Op::kRequantize:
+      return require_attributes<Requantize>(node, "Requantize");
+    case Op::kBatchNorm:
+    case Op::kRelu:
+    case Op::kAdd:
+    case Op::kSoftmax:
+    case Op::kConcat:
+    case Op::kFlatten:
+      return require_attributes<std::monostate>(node, "none");
   }
 }
 
@@ -36,6 +84,13 @@ Shape window_shape(const Node& node, const Shape& src, const Window& w, std::int
   return dst;
 }
 
+void require_channels(const Graph& graph, const Node& node, std::size_t input, std::int64_t c) {
+  const auto& dims = graph.value(node.inputs[input]).dims;
+  if (dims.size() != 1 || dims[0] != c) {
+    reject(node, "input {} must hold {} values, one for each channel", input, c);
+  }
+}
+
 Shape conv_shape(const Graph& graph, const Node& node, const Window& w) {
   const Shape& src = graph.value(node.inputs[0]).shape;
   const auto& dims = graph.value(node.inputs[1]).dims;
@@ -47,14 +102,8 @@ Shape conv_shape(const Graph& graph, const Node& node, const Window& w) {
     reject(node, "weights [{}][{}][{}][{}] in {} groups do not fit an input of {}", dims[0],
            dims[1], dims[2], dims[3], w.groups, text(src));
   }
+  if (node.inputs.size() > 2) require_channels(graph, node, 2, dims[0]);
   return window_shape(node, src, w, dims[0]);
-}
-
-void require_channels(const Graph& graph, const Node& node, std::size_t input, std::int64_t c) {
-  const auto& dims = graph.value(node.inputs[input]).dims;
-  if (dims.size() != 1 || dims[0] != c) {
-    reject(node, "input {} must hold {} values, one for each channel", input, c);
-  }
 }
 
 Shape same_shapes(const Graph& graph, const Node& node) {
@@ -70,6 +119,22 @@ void require_finite(const Graph& graph, const Node& node) {
     if (!v.constant || v.dtype != DType::kF32) continue;
     for (const float x : v.constant->values<float>()) {
       if (!std::isfinite(x)) reject(node, "constant {} holds {}; must be finite", v.name, x);
+    }
+  }
+}
+
+// Which inputs are activations; the others are constants (or, for a float convolution, dequantized
+// constants). QuantizeLinear and DequantizeLinear take both.
+void require_roles(const Graph& graph, const Node& node) {
+  if (node.op == Op::kQuantize || node.op == Op::kDequantize) return;
+  const bool has_constants =
+      node.op == Op::kConv || node.op == Op::kBatchNorm || node.op == Op::kQConv;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    const Value& v = graph.value(node.inputs[i]);
+    if (!has_constants || i == 0 || i == 3) {
+      if (!v.dims.empty()) reject(node, "input {} is a constant, must be an activation", i);
+    } else if (node.op != Op::kConv && !v.constant) {
+      reject(node, "input {} must be a constant", i);
     }
   }
 }
@@ -93,6 +158,52 @@ void require_range(const Node& node, arith::Range range, DType dst) {
   }
 }
 
+void require_zero_point(const Graph& graph, const Node& node, ValueId id, std::int32_t z) {
+  const DType dtype = graph.value(id).dtype;
+  const arith::Range full = dtype == DType::kU8 ? arith::kU8 : arith::kS8;
+  if (dtype != DType::kF32 && (z < full.lo || z > full.hi)) {
+    reject(node, "zero point {} does not fit {}", z, name_of(dtype));
+  }
+}
+
+// Every window of a pool must see a pixel of its source.
+void require_pool_pads(const Node& node, const Window& w) {
+  if (w.pad_top >= w.kh || w.pad_bottom >= w.kh || w.pad_left >= w.kw || w.pad_right >= w.kw) {
+    reject(node, "pads {},{},{},{} must be smaller than the {}x{} kernel", w.pad_top, w.pad_left,
+           w.pad_bottom, w.pad_right, w.kh, w.kw);
+  }
+}
+
+// The law's accumulator is an exact s32: no input may drive it beyond.
+void require_exact_sum(const Graph& graph, const Node& node, const QConv& q) {
+  const arith::Range full =
+      graph.value(node.inputs[0]).dtype == DType::kU8 ? arith::kU8 : arith::kS8;
+  std::int64_t largest = 0;  // of |src - z_src|
+  for (const std::int32_t z : q.z_src) {
+    largest = std::max<std::int64_t>({largest, full.hi - z, z - full.lo});
+  }
+  const auto weights = graph.constant(node.inputs[1]).values<std::int8_t>();
+  const auto bias = graph.constant(node.inputs[2]).values<std::int32_t>();
+  const std::size_t per_channel = weights.size() / bias.size();
+  for (std::size_t oc = 0; oc < bias.size(); ++oc) {
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i < per_channel; ++i) sum += std::abs(weights[oc * per_channel + i]);
+    if (sum * largest + std::abs(static_cast<std::int64_t>(bias[oc])) > INT32_MAX) {
+      reject(node, "the sum of output channel {} can pass 2^31", oc);
+    }
+  }
+}
+
+void require_pad_value(const Node& node, DType dtype) {
+  const float value = node.as<Pad>().value;
+  const arith::Range full = dtype == DType::kU8 ? arith::kU8 : arith::kS8;
+  const bool fits = dtype == DType::kF32
+                        ? std::isfinite(value)
+                        : value >= static_cast<float>(full.lo) &&
+                              value <= static_cast<float>(full.hi) && value == std::floor(value);
+  if (!fits) reject(node, "border value {} does not fit {}", value, name_of(dtype));
+}
+
 void require_multiplier(const Node& node, float m) {
   if (!std::isfinite(m)) reject(node, "multiplier {} is not finite", m);
 }
@@ -112,7 +223,11 @@ void verify_qconv(const Graph& graph, const Node& node, const Value& dst) {
   }
   for (const float m : q.m) require_multiplier(node, m);
   require_range(node, q.range, dst.dtype);
+  for (const std::int32_t z : q.z_src) require_zero_point(graph, node, node.inputs[0], z);
+  require_zero_point(graph, node, node.output, q.z_dst);
+  require_exact_sum(graph, node, q);
   if (node.inputs.size() == 4) {
+    require_zero_point(graph, node, node.inputs[3], q.z_res);
     require_type(graph, node, 3, {DType::kU8, DType::kS8});
     require_multiplier(node, q.m_res);
     if (dst.dtype == DType::kF32) reject(node, "a residual needs a quantized result");
@@ -138,6 +253,10 @@ void verify_types(const Graph& graph, const Node& node) {
         require_type(graph, node, i, {DType::kF32});
       }
       if (dst.dtype != DType::kF32) reject(node, "result must be float32");
+      if (node.op == Op::kAveragePool) require_pool_pads(node, node.as<Window>());
+      if (node.op == Op::kClip && !(node.as<Clip>().lo <= node.as<Clip>().hi)) {
+        reject(node, "bounds [{}, {}] hold nothing", node.as<Clip>().lo, node.as<Clip>().hi);
+      }
       break;
     case Op::kMaxPool:
     case Op::kPad:
@@ -146,6 +265,8 @@ void verify_types(const Graph& graph, const Node& node) {
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         require_type(graph, node, i, {dst.dtype});
       }
+      if (node.op == Op::kMaxPool) require_pool_pads(node, node.as<Window>());
+      if (node.op == Op::kPad) require_pad_value(node, dst.dtype);
       break;
     case Op::kQuantize:
       require_type(graph, node, 0, {DType::kF32});
@@ -153,27 +274,42 @@ void verify_types(const Graph& graph, const Node& node) {
       break;
     case Op::kDequantize:
       require_type(graph, node, 0, {DType::kU8, DType::kS8, DType::kS32});
+      if (dst.dtype != DType::kF32) reject(node, "result must be float32");
       break;
     case Op::kQConv:
       verify_qconv(graph, node, dst);
       break;
-    case Op::kQAdd:
+    case Op::kQAdd: {
+      const auto& q = node.as<QAdd>();
       require_type(graph, node, 0, {DType::kU8, DType::kS8});
       require_type(graph, node, 1, {DType::kU8, DType::kS8});
-      require_range(node, node.as<QAdd>().range, dst.dtype);
-      require_multiplier(node, node.as<QAdd>().m_a);
-      require_multiplier(node, node.as<QAdd>().m_b);
+      require_zero_point(graph, node, node.inputs[0], q.z_a);
+      require_zero_point(graph, node, node.inputs[1], q.z_b);
+      require_zero_point(graph, node, node.output, q.z_dst);
+      require_range(node, q.range, dst.dtype);
+      require_multiplier(node, q.m_a);
+      require_multiplier(node, q.m_b);
       break;
-    case Op::kQAveragePool:
+    }
+    case Op::kQAveragePool: {
+      const auto& q = node.as<QAveragePool>();
       require_type(graph, node, 0, {DType::kU8, DType::kS8});
-      require_range(node, node.as<QAveragePool>().range, dst.dtype);
-      for (const float m : node.as<QAveragePool>().m) require_multiplier(node, m);
+      require_pool_pads(node, q.window);
+      require_zero_point(graph, node, node.inputs[0], q.z_src);
+      require_zero_point(graph, node, node.output, q.z_dst);
+      require_range(node, q.range, dst.dtype);
+      for (const float m : q.m) require_multiplier(node, m);
       break;
-    case Op::kRequantize:
+    }
+    case Op::kRequantize: {
+      const auto& q = node.as<Requantize>();
       require_type(graph, node, 0, {DType::kU8, DType::kS8});
-      require_range(node, node.as<Requantize>().range, dst.dtype);
-      require_multiplier(node, node.as<Requantize>().m);
+      require_zero_point(graph, node, node.inputs[0], q.z_src);
+      require_zero_point(graph, node, node.output, q.z_dst);
+      require_range(node, q.range, dst.dtype);
+      require_multiplier(node, q.m);
       break;
+    }
   }
   const bool integer_op = node.op >= Op::kQConv;
   const bool logits = node.op == Op::kQConv || node.op == Op::kQAveragePool;
@@ -185,6 +321,7 @@ void verify_types(const Graph& graph, const Node& node) {
 void verify_quant(const Graph& graph, const Node& node) {
   const auto& q = node.as<Quant>();
   const Value& src = graph.value(node.inputs[0]);
+  if (src.constant && src.dims.empty()) reject(node, "a constant without dimensions");
   const std::int64_t channels = src.dims.empty() ? src.shape.c : src.dims[0];
   if (q.scale.empty() || q.scale.size() != q.zero_point.size() ||
       (q.scale.size() > 1 && static_cast<std::int64_t>(q.scale.size()) != channels)) {
@@ -203,9 +340,7 @@ void verify_quant(const Graph& graph, const Node& node) {
   }
 }
 
-}  // namespace
-
-Shape infer_shape(const Graph& graph, const Node& node) {
+Shape shape_of(const Graph& graph, const Node& node) {
   const auto src = [&](std::size_t i) -> const Shape& { return graph.value(node.inputs[i]).shape; };
   switch (node.op) {
     case Op::kConv:
@@ -269,6 +404,19 @@ Shape infer_shape(const Graph& graph, const Node& node) {
   reject(node, "unknown op");
 }
 
+}  // namespace
+
+Shape infer_shape(const Graph& graph, const Node& node) {
+  require_attributes(node);
+  for (const ValueId id : node.inputs) {
+    const Shape& src = graph.value(id).shape;
+    if (!is_sane(src)) reject(node, "input is {}, must be {}", text(src), kSane);
+  }
+  const Shape shape = shape_of(graph, node);
+  if (!is_sane(shape)) reject(node, "result is {}, must be {}", text(shape), kSane);
+  return shape;
+}
+
 void verify(const Graph& graph) {
   const auto count = static_cast<ValueId>(graph.values.size());
   std::vector<bool> made(graph.values.size(), false);
@@ -291,6 +439,11 @@ void verify(const Graph& graph) {
   for (const ValueId id : graph.inputs) {
     check_id(id, "an input");
     made[static_cast<std::size_t>(id)] = true;
+    const Value& v = graph.value(id);
+    if (!is_sane(v.shape) || !v.dims.empty()) {
+      base::fail(base::Status::kCorrupt, "graph {}: input {} is {}, must be {}", graph.name, v.name,
+                 v.dims.empty() ? text(v.shape) : "a constant", kSane);
+    }
   }
   for (const Node& node : graph.nodes) {
     for (const ValueId id : node.inputs) {
@@ -308,6 +461,7 @@ void verify(const Graph& graph) {
     if (graph.value(node.output).dims.empty() && shape != graph.value(node.output).shape) {
       reject(node, "result is {}, should be {}", text(graph.value(node.output).shape), text(shape));
     }
+    require_roles(graph, node);
     require_finite(graph, node);
     verify_types(graph, node);
     if (node.op == Op::kQuantize || node.op == Op::kDequantize) verify_quant(graph, node);
