@@ -112,7 +112,7 @@ def check(root):
                     problems.append(where + "only " + (", ".join(owners) or "tests") + " may")
             target = included_room(root, file, bracket, name)
             if target is None:
-                if bracket == '"':
+                if bracket == '"' and not any(re.fullmatch(p, name) for p in LIBRARIES):
                     problems.append(where + "no such file under src, include or beside it")
                 continue
             if target in reach[room]:

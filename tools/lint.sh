@@ -17,6 +17,7 @@ format() { git ls-files -z '*.cpp' '*.h' '*.hpp' '*.c' | xargs -0 clang-format-1
 
 # Only what differs from the main branch, or every source when nothing does.
 tidy() {
+  [ -f build/compile_commands.json ] || { echo "no build: make test first"; return 1; }
   base=$(git merge-base HEAD origin/main 2>/dev/null || echo HEAD)
   files=$(git diff --name-only --diff-filter=d "$base" -- 'src/*.cpp' 'apps/*.cpp' 'bench/*.cpp')
   [ -n "$files" ] || files=$(git ls-files 'src/*.cpp' 'apps/*.cpp' 'bench/*.cpp')
