@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/report.h"
+
+#include <fmt/format.h>
+
+namespace pronghorn::bench {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string gibibytes(std::int64_t bytes) {
+  return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1 << 30));
+}
+
+}  // namespace
+
+ordered_json to_json(const Machine& machine) {
+  return {{"cpu", machine.cpu},
+          {"cores", machine.cores},
+          {"logical_cpus", machine.logical_cpus},
+          {"mhz", machine.mhz},
+          {"governor", machine.governor},
+          {"hypervisor", machine.hypervisor},
+          {"memory_bytes", machine.memory_bytes},
+          {"l2_bytes", machine.l2_bytes},
+          {"l3_bytes", machine.l3_bytes},
+          {"os", machine.os},
+          {"kernel", machine.kernel},
+          {"load_average", machine.load_average},
+          {"version", machine.version},
+          {"commit", machine.commit},
+          {"compiler", machine.compiler},
+          {"time", machine.time}};
+}
+
+ordered_json to_json(const Measurement& measurement) {
+  const Latency& latency = measurement.latency;
+  ordered_json json{{"device", measurement.device},
+                    {"kind", measurement.kind},
+                    {"batch", measurement.batch},
+                    {"images_per_second", measurement.images_per_second},
+                    {"images_per_second_best", measurement.images_per_second_best},
+                    {"rounds", measurement.rounds},
+                    {"latency_ms",
+                     {{"p50", latency.p50},
+                      {"p90", latency.p90},
+                      {"p99", latency.p99},
+                      {"p999", latency.p999},
+                      {"min", latency.min},
+                      {"samples", latency.samples}}}};
+  if (measurement.stages) {
+    const Stages& stages = *measurement.stages;
+    json["stages"] = {{"images", stages.images},
+                      {"wall_seconds", stages.wall_seconds},
+                      {"read_seconds", stages.read_seconds},
+                      {"decode_seconds", stages.decode_seconds},
+                      {"infer_seconds", stages.infer_seconds}};
+    json["of_ideal"] = measurement.of_ideal;
+  }
+  return json;
+}
+
+ordered_json to_json(const Report& report, const std::string& command) {
+  ordered_json json{{"schema", kSchema}, {"command", command}};
+  json["machine"] = to_json(report.machine);
+  json["device"] = {{"name", report.device.name},
+                    {"description", report.device.description},
+                    {"isa", report.device.isa},
+                    {"threads", report.threads},
+                    {"session_memory_bytes", report.session_memory_bytes}};
+  json["model"] = {{"name", report.model.name},
+                   {"format", report.model.format},
+                   {"quantized", report.model.quantized},
+                   {"input", {report.model.input_height, report.model.input_width, 3}},
+                   {"classes", report.model.classes},
+                   {"macs", report.model.macs},
+                   {"parameter_bytes", report.model.parameter_bytes}};
+  json["images"] = {{"generated", report.images.generated}, {"count", report.images.count}};
+  if (report.images.generated) {
+    json["images"]["seed"] = report.images.seed;
+    json["images"]["mean_bytes"] = report.images.mean_bytes;
+  } else {
+    json["images"]["path"] = report.images.path;
+  }
+  json["resize"] = {{"mode", report.resize.mode},
+                    {"interpolation", report.resize.nearest ? "nearest" : "bilinear"},
+                    {"scaled_decode", report.resize.scaled_decode}};
+  json["verified"] = {{"device", report.verified.device},
+                      {"images", report.verified.images},
+                      {"exact", report.verified.exact},
+                      {"tolerance", report.verified.tolerance},
+                      {"max_error", report.verified.max_error}};
+  json["results"] = ordered_json::array();
+  for (const Measurement& measurement : report.results) {
+    json["results"].push_back(to_json(measurement));
+  }
+  json["accuracy"] = nullptr;
+  if (report.accuracy) {
+    json["accuracy"] = {{"images", report.accuracy->images},
+                        {"top1", report.accuracy->top1},
+                        {"top5", report.accuracy->top5}};
+  }
+  json["first_result_seconds"] = report.first_result_seconds;
+  json["peak_rss_bytes"] = report.peak_rss_bytes;
+  json["seconds"] = report.seconds;
+  return json;
+}
+
+std::string machine_card(const Machine& machine, const DeviceInfo& device, int threads) {
+  const auto line = [](const char* name, const std::string& value) {
+    return value.empty() ? std::string() : fmt::format("  {:<10} {}\n", name, value);
+  };
+  return "machine\n" +
+         line("cpu",
+              fmt::format("{}, {} of {} cores{}", machine.cpu, machine.cores, machine.logical_cpus,
+                          machine.mhz > 0 ? fmt::format(", {:.0f} MHz", machine.mhz) : "")) +
+         line("caches", fmt::format("L2 {} KiB, L3 {} KiB", machine.l2_bytes / 1024,
+                                    machine.l3_bytes / 1024)) +
+         line("memory", gibibytes(machine.memory_bytes)) + line("system", machine.os) +
+         line("kernel", machine.kernel) + line("host", machine.hypervisor) +
+         line("governor", machine.governor) +
+         line("load",
+              fmt::format("{:.2f}{}", machine.load_average,
+                          machine.load_average > 0.5 ? " (other work disturbs figures)" : "")) +
+         line("device", fmt::format("{}{}, {} threads", device.name,
+                                    device.isa.empty() ? "" : " (" + device.isa + ")", threads)) +
+         line("pronghorn",
+              fmt::format("{}{}, {}", machine.version,
+                          machine.commit.empty() ? "" : " " + machine.commit, machine.compiler));
+}
+
+std::string table_head() {
+  return fmt::format("{:<8} {:>5} {:>12} {:>10}   {:>9} {:>9} {:>9} {:>9}  {}\n", "kind", "batch",
+                     "images/s", "best", "p50 ms", "p90", "p99", "p99.9",
+                     "read / decode / infer ms an image");
+}
+
+std::string table_row(const Measurement& measurement) {
+  const Latency& latency = measurement.latency;
+  std::string stages;
+  if (measurement.stages && measurement.stages->images > 0) {
+    const double scale = 1e3 / static_cast<double>(measurement.stages->images);
+    stages = fmt::format("{:.2f} / {:.2f} / {:.2f}", measurement.stages->read_seconds * scale,
+                         measurement.stages->decode_seconds * scale,
+                         measurement.stages->infer_seconds * scale);
+  }
+  return fmt::format("{:<8} {:>5} {:>12.2f} {:>10.2f}   {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f}  {}\n",
+                     measurement.kind, measurement.batch, measurement.images_per_second,
+                     measurement.images_per_second_best, latency.p50, latency.p90, latency.p99,
+                     latency.p999, stages);
+}
+
+}  // namespace pronghorn::bench

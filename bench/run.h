@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// One whole benchmark: first result, verification, then every batch, device and real.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <pronghorn/pronghorn.hpp>
+#include <string>
+#include <vector>
+
+#include "bench/machine.h"
+#include "bench/measure.h"
+
+namespace pronghorn::bench {
+
+struct Options {
+  std::vector<int> batches = {1, 8, 32, 128};
+  std::string device;  // "" is auto
+  int threads = 0;     // 0: every core
+  double seconds = 3;  // for each measurement
+  Resize resize;
+  std::string images;  // folder, tar, file or "-"; "" generates photographs
+  std::function<bool()> cancelled;
+  // `what` is measured next; `done` of `total` measurements are made.
+  std::function<void(const std::string& what, int done, int total)> progress;
+  std::function<void(const Verified&)> on_verified;
+  std::function<void(const Measurement&)> on_measurement;
+  // The class of a label as the source names it, -1 when unknown.
+  std::function<std::int64_t(const std::string& label)> class_of;
+};
+
+struct ImagesUsed {
+  bool generated = false;
+  std::uint64_t seed = 0;  // when generated
+  std::string path;        // when not
+  std::int64_t count = 0;
+  double mean_bytes = 0;  // of an encoded image; 0 when not measured
+};
+
+struct Accuracy {  // over the distinct labelled images that the real measurements classified
+  std::int64_t images = 0;
+  double top1 = 0, top5 = 0;
+};
+
+struct Report {
+  Machine machine;
+  DeviceInfo device;
+  ModelInfo model;
+  int threads = 0;
+  Resize resize;
+  ImagesUsed images;
+  Verified verified;
+  double first_result_seconds = 0;  // from process start to the first image's labels
+  std::int64_t peak_rss_bytes = 0;
+  std::int64_t session_memory_bytes = 0;
+  double seconds = 0;  // the whole run
+  std::vector<Measurement> results;
+  std::optional<Accuracy> accuracy;
+};
+
+Report run(const Model& model, const Options& options);
+
+}  // namespace pronghorn::bench
