@@ -39,8 +39,8 @@ ResizeMode parse_resize(std::string_view text);
 std::string to_string(const ResizeMode& mode);
 
 // JPEG (baseline, progressive, gray, YCbCr, RGB, CMYK, YCCK; EXIF orientation applied) or PNG
-// (any depth; alpha dropped as Pillow's convert("RGB") does). `name` stands for the image in errors.
-// Throws Error: kCorrupt (truncated, damaged), kUnsupported (neither JPEG nor PNG),
+// (any depth; alpha dropped as Pillow's convert("RGB") does). `name` stands for the image in
+// errors. Throws Error: kCorrupt (truncated, damaged), kUnsupported (neither JPEG nor PNG),
 // kOutOfMemory (more pixels than the limit).
 Image decode(base::Bytes bytes, const std::string& name, const DecodeLimits& limits = {});
 

@@ -49,9 +49,11 @@ struct PipelineStats {  // seconds summed over workers
   std::int64_t encoded_bytes = 0;
 };
 
-// Calls `sink` for every chunk, concurrently from the workers, chunks starting in order.
-// An exception from a sink stops the pipeline and is rethrown. `cancelled` is polled between images;
-// when it returns true run() returns what it did so far.
+// Calls `sink` for every chunk, concurrently from the workers, chunks starting in order. Worker 0
+// is the calling thread. An exception from a sink stops the pipeline and is rethrown; with `strict`
+// so does the first broken image. `cancelled` is polled between images, by every worker; once it
+// returns true the chunks under way are handed over with the images they have and run() returns.
+// Throws Error(kInvalidArgument) when workers, chunk or the width is below 1.
 PipelineStats run(const Source& source, const PipelineOptions& options,
                   const std::function<void(const Chunk&)>& sink,
                   const std::function<bool()>& cancelled = {});
