@@ -2,10 +2,10 @@
 // The rules of graph.h: what each op takes, and what shape it makes.
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <vector>
 
 #include "graph/graph.h"
+#include "graph/quantized_constant.h"
 
 namespace pronghorn::graph {
 namespace {
@@ -174,26 +174,6 @@ void require_pool_pads(const Node& node, const Window& w) {
   }
 }
 
-// The law's accumulator is an exact s32: no input may drive it beyond.
-void require_exact_sum(const Graph& graph, const Node& node, const QConv& q) {
-  const arith::Range full =
-      graph.value(node.inputs[0]).dtype == DType::kU8 ? arith::kU8 : arith::kS8;
-  std::int64_t largest = 0;  // of |src - z_src|
-  for (const std::int32_t z : q.z_src) {
-    largest = std::max<std::int64_t>({largest, full.hi - z, z - full.lo});
-  }
-  const auto weights = graph.constant(node.inputs[1]).values<std::int8_t>();
-  const auto bias = graph.constant(node.inputs[2]).values<std::int32_t>();
-  const std::size_t per_channel = weights.size() / bias.size();
-  for (std::size_t oc = 0; oc < bias.size(); ++oc) {
-    std::int64_t sum = 0;
-    for (std::size_t i = 0; i < per_channel; ++i) sum += std::abs(weights[oc * per_channel + i]);
-    if (sum * largest + std::abs(static_cast<std::int64_t>(bias[oc])) > INT32_MAX) {
-      reject(node, "the sum of output channel {} can pass 2^31", oc);
-    }
-  }
-}
-
 void require_pad_value(const Node& node, DType dtype) {
   const float value = node.as<Pad>().value;
   const arith::Range full = dtype == DType::kU8 ? arith::kU8 : arith::kS8;
@@ -225,7 +205,11 @@ void verify_qconv(const Graph& graph, const Node& node, const Value& dst) {
   require_range(node, q.range, dst.dtype);
   for (const std::int32_t z : q.z_src) require_zero_point(graph, node, node.inputs[0], z);
   require_zero_point(graph, node, node.output, q.z_dst);
-  require_exact_sum(graph, node, q);
+  const std::int64_t inexact =
+      first_inexact_channel(graph.value(node.inputs[0]).dtype, q.z_src,
+                            graph.constant(node.inputs[1]).values<std::int8_t>(),
+                            graph.constant(node.inputs[2]).values<std::int32_t>());
+  if (inexact >= 0) reject(node, "the sum of output channel {} can leave int32", inexact);
   if (node.inputs.size() == 4) {
     require_zero_point(graph, node, node.inputs[3], q.z_res);
     require_type(graph, node, 3, {DType::kU8, DType::kS8});

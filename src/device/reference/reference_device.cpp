@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "device/reference/ops.h"
 #include "graph/passes/uses.h"
+#include "graph/quantized_constant.h"
 
 namespace pronghorn::device::reference {
 namespace {
@@ -28,22 +29,6 @@ std::size_t bytes_of(const Value& v) {
   return static_cast<std::size_t>(v.shape.size()) * graph::size_of(v.dtype);
 }
 
-// DequantizeLinear of a constant, along axis 0: the weights of a QDQ graph.
-std::vector<float> dequantized(const graph::Tensor& constant, const graph::Quant& q) {
-  const graph::Shape flat{1, 1, constant.size()};
-  const Tensor src{constant.dtype(), flat, const_cast<std::byte*>(constant.bytes().data())};
-  const std::int64_t per_channel =
-      constant.dims().empty() ? constant.size() : constant.size() / constant.dims()[0];
-  std::vector<float> result(static_cast<std::size_t>(constant.size()));
-  for (std::int64_t i = 0; i < constant.size(); ++i) {
-    const auto c = static_cast<std::size_t>(q.per_channel() ? i / per_channel : 0);
-    const std::int32_t stored =
-        src.dtype == graph::DType::kS32 ? src.as<std::int32_t>()[i] : load(src, i);
-    result[static_cast<std::size_t>(i)] = arith::dequantize(stored, q.scale[c], q.zero_point[c]);
-  }
-  return result;
-}
-
 class ReferenceProgram final : public Program {
  public:
   ReferenceProgram(std::shared_ptr<const Graph> graph, int threads)
@@ -51,7 +36,7 @@ class ReferenceProgram final : public Program {
     for (const Node& node : graph_->nodes) {
       if (node.op != Op::kDequantize || !graph_->value(node.inputs[0]).constant) continue;
       dequantized_[node.output] =
-          dequantized(graph_->constant(node.inputs[0]), node.as<graph::Quant>());
+          graph::dequantize_constant(graph_->constant(node.inputs[0]), node.as<graph::Quant>());
     }
   }
 
@@ -82,7 +67,7 @@ class ReferenceProgram final : public Program {
   std::int64_t memory_bytes() const override {
     std::int64_t total = 0;
     for (const auto& [id, values] : dequantized_) {
-      total += static_cast<std::int64_t>(values.size() * sizeof(float));
+      total += static_cast<std::int64_t>(values.bytes().size());
     }
     return total;
   }
@@ -95,7 +80,9 @@ class ReferenceProgram final : public Program {
       const Value& value = graph_->values[v];
       if (value.constant) data[v] = const_cast<std::byte*>(value.constant->bytes().data());
     }
-    for (const auto& [id, values] : dequantized_) data[at(id)] = const_cast<float*>(values.data());
+    for (const auto& [id, values] : dequantized_) {
+      data[at(id)] = const_cast<std::byte*>(values.bytes().data());
+    }
     for (std::size_t i = 0; i < graph_->inputs.size(); ++i) {
       const ValueId id = graph_->inputs[i];
       data[at(id)] = const_cast<std::byte*>(static_cast<const std::byte*>(submission.inputs[i])) +
@@ -129,7 +116,7 @@ class ReferenceProgram final : public Program {
 
   std::shared_ptr<const Graph> graph_;
   graph::passes::Uses uses_;
-  std::map<ValueId, std::vector<float>> dequantized_;
+  std::map<ValueId, graph::Tensor> dequantized_;
   base::ThreadPool pool_;
 };
 
