@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // JPEG and PNG bytes to pixels: decode, orient, resize, crop.
-#include <jpeglib.h>
+
 #include <png.h>
 #include <zlib.h>
 
@@ -10,6 +10,7 @@
 
 #include "fuzz.h"
 #include "image/image.h"
+#include "jpeglib.h"
 
 namespace pronghorn::fuzz {
 namespace {

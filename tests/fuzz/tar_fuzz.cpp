@@ -105,8 +105,7 @@ void test_one(const Input& input) {
       const image::Encoded encoded = source->read(i);
       for (const std::byte b : encoded.bytes) sum += static_cast<unsigned>(b);
     }
-    static volatile unsigned keep;
-    keep = sum;
+    if (sum == 0xdeadbeef) std::puts("");  // the sum is used, so the bytes are read
   });
 }
 
