@@ -29,12 +29,12 @@ struct Calibration {
 };
 
 struct LayerReport {
-  std::string node;     // of the float graph after fusion
+  std::string node;  // of the float graph after fusion
   std::string op;
-  float scale = 0;      // of its quantized output
+  float scale = 0;  // of its quantized output
   std::int32_t zero_point = 0;
-  std::string dtype;    // "uint8", "int8", "float32" (logits)
-  double clipped = 0;   // fraction of output values outside the representable range
+  std::string dtype;               // "uint8", "int8", "float32" (logits)
+  double clipped = 0;              // fraction of output values outside the representable range
   double sqnr_alone_db = 0;        // this layer quantized, all before it float
   double sqnr_accumulated_db = 0;  // everything up to here quantized
 };

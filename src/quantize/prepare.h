@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The float graph in the shape the quantizer wants: pixels in, convolutions with bias, no batch
+// norm.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "graph/graph.h"
+
+namespace pronghorn::quantize {
+
+// `graph` is float. Its input is pixel - zero_point, RGB, and it computes what the original
+// computes from the preprocessed pixels (docs/arithmetic.md, "The raw image"): exactly inside the
+// image, and within half a grey level where a window of the first convolution hangs over the
+// border.
+struct Prepared {
+  graph::Graph graph;
+  std::array<std::int32_t, 3> zero_point{};  // the rounded means, RGB
+};
+
+// Throws Error(kInvalidArgument): already quantized, no preprocess. Error(kUnsupported): more than
+// one input, not three channels, or an input that goes anywhere but into one convolution.
+Prepared prepare(const graph::Graph& graph);
+
+}  // namespace pronghorn::quantize
