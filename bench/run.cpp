@@ -93,6 +93,8 @@ Report run(const Model& model, const Options& options) {
   }
   report.images.count = images.size();
 
+  if (options.on_ready) options.on_ready(report);
+
   const int largest = *std::max_element(options.batches.begin(), options.batches.end());
   const std::vector<std::uint8_t> pixels =
       decode_some(images, options.resize, session.pixel_bytes(), std::clamp(largest, 2, 64));

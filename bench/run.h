@@ -13,22 +13,6 @@
 
 namespace pronghorn::bench {
 
-struct Options {
-  std::vector<int> batches = {1, 8, 32, 128};
-  std::string device;  // "" is auto
-  int threads = 0;     // 0: every core
-  double seconds = 3;  // for each measurement
-  Resize resize;
-  std::string images;  // folder, tar, file or "-"; "" generates photographs
-  std::function<bool()> cancelled;
-  // `what` is measured next; `done` of `total` measurements are made.
-  std::function<void(const std::string& what, int done, int total)> progress;
-  std::function<void(const Verified&)> on_verified;
-  std::function<void(const Measurement&)> on_measurement;
-  // The class of a label as the source names it, -1 when unknown.
-  std::function<std::int64_t(const std::string& label)> class_of;
-};
-
 struct ImagesUsed {
   bool generated = false;
   std::uint64_t seed = 0;  // when generated
@@ -56,6 +40,24 @@ struct Report {
   double seconds = 0;  // the whole run
   std::vector<Measurement> results;
   std::optional<Accuracy> accuracy;
+};
+
+struct Options {
+  std::vector<int> batches = {1, 8, 32, 128};
+  std::string device;  // "" is auto
+  int threads = 0;     // 0: every core
+  double seconds = 3;  // for each measurement
+  Resize resize;
+  std::string images;  // folder, tar, file or "-"; "" generates photographs
+  std::function<bool()> cancelled;
+  // `what` is measured next; `done` of `total` measurements are made.
+  std::function<void(const std::string& what, int done, int total)> progress;
+  // The first result is there, machine, device, model and images are known.
+  std::function<void(const Report&)> on_ready;
+  std::function<void(const Verified&)> on_verified;
+  std::function<void(const Measurement&)> on_measurement;
+  // The class of a label as the source names it, -1 when unknown.
+  std::function<std::int64_t(const std::string& label)> class_of;
 };
 
 Report run(const Model& model, const Options& options);

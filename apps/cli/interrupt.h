@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+namespace pronghorn::cli {
+
+// The first Ctrl-C or SIGTERM only sets a flag, so that work stops cleanly; the second one kills.
+void catch_interrupts();
+bool interrupted();
+
+}  // namespace pronghorn::cli
