@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every op that is neither a convolution nor a pool, and the switch over all ops.
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <limits>
 
+#include "arith/softmax.h"
 #include "device/reference/ops.h"
 
 namespace pronghorn::device::reference {
@@ -44,18 +44,12 @@ void add(const Call& call) {
   });
 }
 
-// Over the channels of each pixel; the largest is subtracted first, so that nothing overflows.
+// Over the channels of each pixel.
 void softmax(const Call& call) {
   const std::int64_t channels = call.dst.shape.c;
   call.for_rows(call.dst.shape.h * call.dst.shape.w, [&](std::int64_t pixel) {
-    const float* src = call.inputs[0].as<float>() + pixel * channels;
-    float* dst = call.dst.as<float>() + pixel * channels;
-    const double largest = *std::max_element(src, src + channels);
-    double sum = 0;
-    for (std::int64_t c = 0; c < channels; ++c) sum += std::exp(src[c] - largest);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      dst[c] = static_cast<float>(std::exp(src[c] - largest) / sum);
-    }
+    arith::softmax(call.inputs[0].as<float>() + pixel * channels,
+                   call.dst.as<float>() + pixel * channels, channels);
   });
 }
 
