@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// The integer kernels of the CPU device: plain functions over plain structs, one KernelSet an
+// instruction set, one table of all sets in order of preference. docs/add_a_kernel.md is the
+// recipe.
+//
+// Files with an instruction-set suffix include intrinsics, <cstdint> and this header, nothing else,
+// so nothing here may be a function: a copy compiled with their flags could be linked into others.
+//
+// Stored activations are u8 everywhere inside the device: an s8 tensor is held as value + 128 and
+// its zero point moves along, which changes no result and halves the number of kernels.
+#pragma once
+
+#include <cstdint>
+
+namespace pronghorn::device::cpu {
+
+enum : std::int32_t {
+  kPanel = 16,      // output channels that one kernel call makes for each pixel
+  kQuad = 4,        // consecutive bytes of one pixel window that one step multiplies
+  kQuadBytes = 64,  // weights of one quad: [16 output channels][4]
+  kDepthCount = 5,  // how many group depths there are
+};
+
+// How a result leaves: clamp(round_even(r) + z, lo, hi), see arith::round_clamp.
+struct Store {
+  std::int32_t z;
+  std::int32_t lo;  // of the stored u8
+  std::int32_t hi;
+  // The plan proved |r| < 2^30, so r may be rounded before it is clamped.
+  bool small;
+};
+
+enum class ConvResult : std::int32_t { kBytes, kBytesResidual, kFloat };
+
+// The weights of up to 16 output channels. acc[oc] = bias[oc] + sum over quads and their 4 bytes of
+// src[origin + tap[quad] + byte] * weights[quad][oc][byte]; the zero point is inside the bias.
+//
+// Quads come in groups of 8, 4, 3, 2 and 1, `groups` of each in this order. Packed for kPairSums,
+// every group keeps this promise: for each output channel and each half (bytes 0-1, bytes 2-3) the
+// sum of its positive weights over all its quads is at most 128, and so is that of its negative
+// ones. 255 * 128 fits 16 bits, so the products of a group may be added up there. Kernels that add
+// in 32 bits ignore groups: `quads` counts them all, in storage order.
+struct ConvPanel {
+  const std::int8_t* weights;  // 64 bytes a quad, aligned to 64
+  const std::int32_t* taps;    // one a quad
+  std::int32_t groups[kDepthCount];
+  std::int32_t quads;
+  std::int32_t channels;     // valid output channels, 1 to 16
+  const std::int32_t* bias;  // 16
+  const float* m;            // 16
+};
+
+// The pixels that a call makes: byte offsets of each one's window origin, result and residual.
+struct ConvPixels {
+  std::int64_t count;
+  const std::uint8_t* src;
+  const std::int32_t* src_at;
+  std::uint8_t* dst;  // of the panel's first channel; float results are binary32 there
+  const std::int32_t* dst_at;
+  const std::uint8_t* res;  // kBytesResidual only
+  const std::int32_t* res_at;
+  std::int32_t z_res;
+  float m_res;
+  ConvResult result;
+  Store store;
+};
+
+// 16 channels of a depthwise convolution. Taps come in pairs: weights[pair][16 channels][2]; an odd
+// last tap is paired with a tap of weight 0.
+struct DepthwisePanel {
+  const std::int16_t* weights;
+  const std::int32_t* taps;  // two a pair
+  std::int32_t pairs;
+  std::int32_t channels;
+  const std::int32_t* bias;
+  const float* m;
+};
+
+// q = clamp(rne(fma(a - z_a, m_a, (b - z_b) * m_b)) + z).
+struct AddTerms {
+  std::int32_t z_a, z_b;
+  float m_a, m_b;
+  Store store;
+};
+
+// Requantized (or, with `dst_float`, scaled) sums of `count` windows less `zero` = count * z_src.
+struct AverageTerms {
+  std::int32_t zero;
+  float m;
+  Store store;
+};
+
+// What a set's convolution wants its weights to be packed for.
+enum class ConvPacking : std::int32_t {
+  kQuads,     // each quad once, all of depth 1, without the promise about 16-bit sums
+  kPairSums,  // groups as ConvPanel says; a quad that breaks the promise is split into two
+};
+
+struct KernelSet {
+  const char* name;
+  ConvPacking packing;
+  void (*conv)(const ConvPanel*, const ConvPixels*);
+  void (*depthwise)(const DepthwisePanel*, const ConvPixels*);
+  void (*add)(const AddTerms*, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* dst,
+              std::int64_t size);
+  // Over `count` windows of `channels` bytes each, element by element; count >= 1.
+  void (*max)(const std::uint8_t* const* src, std::int64_t count, std::uint8_t* dst,
+              std::int64_t channels);
+  void (*average)(const AverageTerms*, const std::uint8_t* const* src, std::int64_t count,
+                  std::uint8_t* dst, float* dst_float, std::int64_t channels);
+};
+
+// One row a set, the preferred one first; the last runs everywhere.
+struct KernelRow {
+  const KernelSet* set;
+  bool (*available)();  // does this processor have what the set needs
+};
+extern const KernelRow kKernelRows[];
+extern const std::int32_t kKernelRowCount;
+
+extern const KernelSet kKernelsPortable;
+extern const KernelSet kKernelsAvx2;
+
+// The first available set, or the one that PRONGHORN_ISA names. Throws Error(kInvalidArgument)
+// naming the known sets when it knows no such name, Error(kUnavailable) when this processor lacks
+// it.
+const KernelSet& choose_kernels();
+
+}  // namespace pronghorn::device::cpu

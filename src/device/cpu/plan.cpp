@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "device/cpu/step.h"
+#include "graph/quantized_constant.h"
+
+namespace pronghorn::device::cpu {
+namespace {
+
+using graph::DType;
+using graph::Graph;
+using graph::Node;
+using graph::Op;
+
+bool is_constant(const Graph& graph, graph::ValueId id) { return !graph.value(id).dims.empty(); }
+
+Layout plain_layout(const graph::Value& value) { return {value.dtype, value.shape, {}}; }
+
+// The border that a convolution wants around its input.
+Border border_of(const Graph& graph, const Node& node) {
+  const auto& q = node.as<graph::QConv>();
+  const graph::Window& w = q.window;
+  Border border{w.pad_top, w.pad_left, w.pad_bottom, w.pad_right, {}};
+  if (!border.any()) return border;
+  const std::int32_t shift = to_u8(graph.value(node.inputs[0]).dtype);
+  for (const std::int32_t z : q.z_src) border.fill.push_back(static_cast<std::uint8_t>(z + shift));
+  return border;
+}
+
+// Widens `border` to hold `more`; false when they are filled with different values.
+bool merge(Border& border, const Border& more) {
+  if (!more.any()) return true;
+  if (border.any() && border.fill != more.fill) return false;
+  border = {std::max(border.top, more.top), std::max(border.left, more.left),
+            std::max(border.bottom, more.bottom), std::max(border.right, more.right), more.fill};
+  return true;
+}
+
+bool runs_on_floats(const Graph& graph, const Node& node) {
+  if (node.op < Op::kMaxPool) return true;
+  const bool any_type = node.op == Op::kMaxPool || node.op == Op::kPad || node.op == Op::kConcat;
+  return any_type && graph.value(node.output).dtype == DType::kF32;
+}
+
+// Empty when the device takes the node.
+std::string reason_against(const Graph& graph, const Node& node) {
+  const bool weighted = node.op == Op::kConv || node.op == Op::kBatchNorm || node.op == Op::kQConv;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    const graph::Value& v = graph.value(node.inputs[i]);
+    const bool constant = is_constant(graph, node.inputs[i]);
+    const bool parameter = weighted && (i == 1 || i == 2);
+    if (parameter && !constant) {
+      return fmt::format("input {} ({}) is computed, must be a constant", i, v.name);
+    }
+    if (!parameter && constant && node.op != Op::kDequantize) {
+      return fmt::format("input {} ({}) is a constant, must be an activation", i, v.name);
+    }
+    if (!constant && v.dtype == DType::kS32) {
+      return fmt::format("input {} ({}) is int32; activations are float32, uint8 or int8", i,
+                         v.name);
+    }
+  }
+  const graph::Value& dst = graph.value(node.output);
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max() / 8;
+  if (dst.dims.empty() && dst.shape.size() > kMost) {
+    return fmt::format("a result of {} elements; at most {} are taken", dst.shape.size(), kMost);
+  }
+  return "";
+}
+
+}  // namespace
+
+Refusal refuse(const Graph& graph) {
+  Refusal refusal;
+  for (const Node& node : graph.nodes) {
+    std::string reason = reason_against(graph, node);
+    if (reason.empty()) continue;
+    refusal.ops.push_back({node.name, std::string(graph::name_of(node.op)), std::move(reason)});
+  }
+  return refusal;
+}
+
+Plan make_plan(std::shared_ptr<const Graph> graph, const KernelSet& kernels,
+               base::ThreadPool& pool) {
+  Plan plan;
+  plan.graph = std::move(graph);
+  plan.kernels = &kernels;
+  plan.pool = &pool;
+  const Graph& g = *plan.graph;
+  for (const graph::Value& v : g.values) plan.layouts.push_back(plain_layout(v));
+  for (std::size_t i = 0; i < g.nodes.size(); ++i) {
+    const Node& node = g.nodes[i];
+    if (node.op == Op::kDequantize && is_constant(g, node.inputs[0])) {
+      plan.dequantized[node.output] =
+          graph::dequantize_constant(g.constant(node.inputs[0]), node.as<graph::Quant>());
+    }
+    if (node.op != Op::kQConv) continue;
+    const Border border = border_of(g, node);
+    if (merge(plan.layouts[plan.slot_of(node.inputs[0])].border, border)) continue;
+    // Another reader pads the same value with another zero point.
+    Layout copy = plain_layout(g.value(node.inputs[0]));
+    copy.border = border;
+    plan.copies[i] = plan.layouts.size();
+    plan.layouts.push_back(std::move(copy));
+  }
+  return plan;
+}
+
+std::vector<Step> make_steps(const Plan& plan) {
+  const Graph& graph = *plan.graph;
+  std::vector<Step> steps;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (plan.dequantized.count(node.output) != 0) continue;
+    if (const auto copy = plan.copies.find(i); copy != plan.copies.end()) {
+      steps.push_back(make_copy_step(plan, node.name, plan.slot_of(node.inputs[0]), copy->second));
+    }
+    if (node.op == Op::kQConv) {
+      steps.push_back(make_conv_step(plan, i));
+    } else if (runs_on_floats(graph, node)) {
+      steps.push_back(make_float_step(plan, node));
+    } else {
+      steps.push_back(make_byte_step(plan, node));
+    }
+  }
+  return steps;
+}
+
+}  // namespace pronghorn::device::cpu
