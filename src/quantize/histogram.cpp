@@ -128,8 +128,7 @@ namespace {
 
 // The least magnitude that `fraction` of all values stay below, to a bin's width.
 double percentile_of_magnitude(const Histogram& h, double fraction) {
-  const auto wanted =
-      static_cast<std::uint64_t>(std::ceil(fraction * static_cast<double>(h.count())));
+  const auto wanted = static_cast<std::uint64_t>(fraction * static_cast<double>(h.count()) + 0.5);
   std::uint64_t below = 0;
   for (int i = 0; i < Histogram::kBins; ++i) {
     below += h.bins()[static_cast<std::size_t>(Histogram::kBins + i)];
