@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Writes OUT, a header with the commit that is being built, and touches it only when it changed.
 execute_process(
   COMMAND git describe --always --dirty --abbrev=12 --exclude=*

@@ -100,10 +100,6 @@ class Layers(Folder):
         self.write("src/utils/x.h", "\n")
         self.expect("src/utils/x.h", "no room")
 
-    def test_refuses_a_missing_file(self):
-        self.write("src/graph/x.cpp", '#include "base/errors.h"\n')
-        self.expect("no such file")
-
 
 class Exports(Folder):
     HEADER = "PH_API void ph_one(void); /* PH_API int ph_not(void); */\n"

@@ -2,6 +2,7 @@
 # libpronghorn.so: every room behind the C ABI, and what `install` puts where.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}") # of the program
 
 file(READ ${CMAKE_SOURCE_DIR}/include/pronghorn/pronghorn.h header)
 string(REGEX MATCH "#define PH_ABI_MAJOR ([0-9]+)" _ "${header}")
