@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace pronghorn::base {
+namespace {
+
+TEST(ThreadPool, EachIndexOnceOnAKnownThread) {
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.size(), threads);
+    for (const std::int64_t count : {0, 1, 2, 7, 1000}) {
+      std::vector<std::atomic<int>> seen(static_cast<std::size_t>(count));
+      std::atomic<bool> bad_thread{false};
+      pool.parallel_for(count, [&](std::int64_t i, int thread) {
+        ++seen[static_cast<std::size_t>(i)];
+        if (thread < 0 || thread >= threads) bad_thread = true;
+      });
+      for (const auto& s : seen) EXPECT_EQ(s, 1);
+      EXPECT_FALSE(bad_thread);
+    }
+  }
+}
+
+TEST(ThreadPool, LoopsFollowEachOther) {
+  ThreadPool pool(3);
+  std::int64_t total = 0;
+  for (int loop = 0; loop < 3000; ++loop) {
+    std::atomic<std::int64_t> sum{0};
+    pool.parallel_for(4, [&](std::int64_t i, int) { sum += i; });
+    total += sum;
+  }
+  EXPECT_EQ(total, 3000 * 6);
+}
+
+TEST(ThreadPool, ThreadsWorkAtTheSameTime) {
+  ThreadPool pool(2);
+  std::atomic<int> inside{0};
+  std::atomic<bool> together{false};
+  pool.parallel_for(2, [&](std::int64_t, int) {
+    ++inside;
+    for (int spin = 0; spin < 100000 && inside < 2; ++spin) std::this_thread::yield();
+    if (inside == 2) together = true;
+  });
+  EXPECT_TRUE(together);
+}
+
+TEST(ThreadPool, TheFirstExceptionComesBackAndThePoolGoesOn) {
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    std::atomic<int> started{0};
+    const auto body = [&](std::int64_t i, int) {
+      ++started;
+      if (i == 5) throw std::runtime_error("five");
+    };
+    try {
+      pool.parallel_for(1000000, body);
+      ADD_FAILURE() << "no exception";
+    } catch (const std::runtime_error& error) {
+      EXPECT_EQ(std::string(error.what()), "five");
+    }
+    EXPECT_LT(started, 1000000);
+    std::atomic<int> done{0};
+    pool.parallel_for(10, [&](std::int64_t, int) { ++done; });
+    EXPECT_EQ(done, 10);
+  }
+}
+
+TEST(ThreadPool, CallersTakeTurns) {
+  ThreadPool pool(2);
+  std::atomic<std::int64_t> sum{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c) {
+    callers.emplace_back([&] {
+      for (int loop = 0; loop < 200; ++loop) {
+        pool.parallel_for(10, [&](std::int64_t i, int) { sum += i; });
+      }
+    });
+  }
+  for (auto& caller : callers) caller.join();
+  EXPECT_EQ(sum, 4 * 200 * 45);
+}
+
+TEST(AvailableCores, IsPositive) { EXPECT_GE(available_cores(), 1); }
+
+}  // namespace
+}  // namespace pronghorn::base
