@@ -441,11 +441,11 @@ void verify(const Graph& graph) {
       reject(node, "makes {} a second time", graph.value(node.output).name);
     }
     made[static_cast<std::size_t>(node.output)] = true;
+    require_roles(graph, node);
     const Shape shape = infer_shape(graph, node);
     if (graph.value(node.output).dims.empty() && shape != graph.value(node.output).shape) {
       reject(node, "result is {}, should be {}", text(graph.value(node.output).shape), text(shape));
     }
-    require_roles(graph, node);
     require_finite(graph, node);
     verify_types(graph, node);
     if (node.op == Op::kQuantize || node.op == Op::kDequantize) verify_quant(graph, node);
