@@ -2,6 +2,9 @@
 // The JSON of Functional and Sequential models, as Keras 2 and Keras 3 write it.
 #include "import/keras_model.h"
 
+#include <algorithm>
+#include <limits>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -129,6 +132,27 @@ void require_distinct(const Model& model, const std::string& file) {
   }
 }
 
+// Keras 2 counts the calls of an inner model from 1: 0 is the one that made it, which is in no
+// file. Every call leads to an output, so the smallest number in use tells where the count starts.
+void count_calls_from_zero(Model& model) {
+  std::map<std::string, int, std::less<>> first;
+  for (const Layer& layer : model.layers) {
+    if (layer.model) first[layer.name] = std::numeric_limits<int>::max();
+  }
+  const auto for_all_refs = [&](auto&& action) {
+    const auto one = [&](Ref& ref) {
+      const auto found = first.find(ref.layer);
+      if (found != first.end()) action(ref, found->second);
+    };
+    for (Layer& layer : model.layers) {
+      for (auto& call : layer.calls) std::for_each(call.begin(), call.end(), one);
+    }
+    std::for_each(model.outputs.begin(), model.outputs.end(), one);
+  };
+  for_all_refs([](const Ref& ref, int& least) { least = std::min(least, ref.call); });
+  for_all_refs([](Ref& ref, int& least) { ref.call -= least; });
+}
+
 Model read_functional(const Json& config, const std::string& file, int depth) {
   Model model;
   model.name = text_of(config, "name", file + ": the model");
@@ -148,6 +172,7 @@ Model read_functional(const Json& config, const std::string& file, int depth) {
   }
   collect_refs(config["input_layers"], what, 0, model.inputs);
   collect_refs(config["output_layers"], what, 0, model.outputs);
+  count_calls_from_zero(model);
   return model;
 }
 
