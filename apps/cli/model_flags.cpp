@@ -66,7 +66,10 @@ Model open_model(const ModelFlags& flags) {
       !std::filesystem::exists(flags.model)) {
     preprocess = entry->preprocess;
   }
-  if (!preprocess.empty()) model = model.with_preprocess(preprocess);
+  // A model of raw pixels has its preprocess inside.
+  if (!preprocess.empty() && !model.info().input_is_u8) {
+    model = model.with_preprocess(preprocess);
+  }
   const std::string labels_path = flags.labels.empty() ? labels_beside(flags.model) : flags.labels;
   if (!labels_path.empty()) {
     const Labels labels = read_labels(labels_path);
