@@ -11,7 +11,7 @@
 namespace pronghorn::quantize {
 
 // `graph` is float. Its input is pixel - zero_point, RGB, and it computes what the original
-// computes from the preprocessed pixels (docs/arithmetic.md, "The raw image"): exactly inside the
+// computes from the preprocessed pixels (docs/quantization.md): exactly inside the
 // image, and within half a grey level where a window of the first convolution hangs over the
 // border.
 struct Prepared {
