@@ -134,9 +134,8 @@ void batch_normalization(Importer& in, const NodeProto& node) {
     scale[c] = static_cast<float>(factor);
     shift[c] = static_cast<float>(beta[c] - mean[c] * factor);
   }
-  const auto name = name_of(node);
-  const ValueId a = in.add_constant(name + "/scale", make_floats({s.c}, scale));
-  const ValueId b = in.add_constant(name + "/shift", make_floats({s.c}, shift));
+  const ValueId a = in.add_constant(node.input(1), make_floats({s.c}, scale));
+  const ValueId b = in.add_constant(node.input(2), make_floats({s.c}, shift));
   in.bind(node, {in.add(Op::kBatchNorm, node, {src.value, a, b}), src.layout});
 }
 

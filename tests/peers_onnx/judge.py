@@ -169,8 +169,9 @@ def main():
     parser.add_argument("--model", action="append", default=[], help="another float model to judge")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--parts", default="float,quantized,export")
-    parser.add_argument("--quantize", default="resnet18-opset7,mobilenetv2-opset13,"
-                        "inception-opset11,vgg16-opset13", help="networks to quantize")
+    parser.add_argument("--quantize", default="resnet18-opset13,mobilenetv2-opset13,"
+                        "inception-opset17,vgg16-opset13",
+                        help="networks to quantize; from opset 13, which per-channel needs")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--images", type=int, default=2)

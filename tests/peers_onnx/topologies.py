@@ -277,6 +277,7 @@ def networks():
     new = newest_opset()
     return {
         "resnet18-opset7": lambda: resnet(7, 18, 1),
+        "resnet18-opset13": lambda: resnet(13, 18, 20),
         "resnet34-opset9": lambda: resnet(9, 34, 2, style="view"),
         "resnet50v1-opset9": lambda: resnet(9, 50, 3, v15=False),
         "resnet50v15-opset11": lambda: resnet(11, 50, 4, style="view"),
@@ -292,6 +293,7 @@ def networks():
         f"mobilenetv2-opset{new}": lambda: mobilenet_v2(new, 14, style="reduce"),
         "inception-opset9": lambda: inception(9, 15),
         "inception-opset11": lambda: inception(11, 16, size=149),
+        "inception-opset17": lambda: inception(17, 21, size=160),
         f"inception-opset{new}": lambda: inception(new, 17, size=150),
         "scaled_input-opset9": lambda: scaled_input(9, 18),
         f"scaled_input-opset{new}": lambda: scaled_input(new, 19),
