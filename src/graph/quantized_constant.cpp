@@ -61,6 +61,17 @@ Tensor quantize_constant(const Tensor& constant, const Quant& quant, DType dtype
   return quantize_values<std::int8_t>(constant, quant, arith::kS8);
 }
 
+void fold_quantized_constants(Graph& graph) {
+  std::erase_if(graph.nodes, [&](const Node& node) {
+    const Value& src = graph.value(node.inputs[0]);
+    if (node.op != Op::kQuantize || !src.constant) return false;
+    Value& dst = graph.value(node.output);
+    dst.constant = quantize_constant(*src.constant, node.as<Quant>(), dst.dtype);
+    dst.dims = dst.constant->dims();
+    return true;
+  });
+}
+
 std::int64_t first_inexact_channel(DType src, std::span<const std::int32_t> z_src,
                                    std::span<const std::int8_t> weights,
                                    std::span<const std::int32_t> bias) {

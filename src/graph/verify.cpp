@@ -456,6 +456,10 @@ void verify(const Graph& graph) {
       base::fail(base::Status::kCorrupt, "graph {}: output {} is never made", graph.name,
                  graph.value(id).name);
     }
+    if (!graph.value(id).dims.empty()) {
+      base::fail(base::Status::kCorrupt, "graph {}: output {} is a constant", graph.name,
+                 graph.value(id).name);
+    }
   }
   if (graph.inputs.empty() || graph.outputs.empty()) {
     base::fail(base::Status::kCorrupt, "graph {} has no input or no output", graph.name);

@@ -106,13 +106,14 @@ TEST(Verify, EachRuleIsChecked) {
        [](Graph& g) {
          g.inputs.clear();
          g.nodes.clear();
-         g.outputs = {1};
+         g.outputs.clear();
        }},
       {"names value 99", float_graph, [](Graph& g) { g.outputs = {99}; }},
       {"names value -1", float_graph, [](Graph& g) { node(g, "relu").inputs[0] = -1; }},
       {"names value 99", float_graph, [](Graph& g) { node(g, "relu").output = 99; }},
       {"never made", float_graph,
        [](Graph& g) { g.outputs = {g.add_value("loose", DType::kF32, {1, 1, 1})}; }},
+      {"output weights is a constant", float_graph, [](Graph& g) { g.outputs = {1}; }},
       {"before it is made", float_graph, [](Graph& g) { std::swap(g.nodes[2], g.nodes[3]); }},
       {"a second time", float_graph,
        [](Graph& g) { node(g, "clip").output = node(g, "max").output; }},

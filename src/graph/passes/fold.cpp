@@ -6,6 +6,7 @@
 
 #include "graph/passes/passes.h"
 #include "graph/passes/uses.h"
+#include "graph/quantized_constant.h"
 
 namespace pronghorn::graph::passes {
 namespace {
@@ -205,6 +206,7 @@ void fold_pad(Graph& graph) {
 }  // namespace
 
 void fold(Graph& graph) {
+  fold_quantized_constants(graph);
   fold_norm_into_conv_before(graph);
   fold_pad(graph);
   fold_norm_into_convs_after(graph);

@@ -198,10 +198,6 @@ class Lowering {
   void lower_quantize(const Node& node) {
     const auto& quant = node.as<Quant>();
     const DType dtype = src_.value(node.output).dtype;
-    if (const Tensor* constant = constant_of(node.inputs[0])) {
-      return set(node.output,
-                 dst_.add_constant(node.name, quantize_constant(*constant, quant, dtype)));
-    }
     if (quant.per_channel()) return copy(node);
     const Target target{dtype, quant.scale[0], quant.zero_point[0], full_range(dtype)};
     const std::size_t nodes = dst_.nodes.size();
@@ -461,7 +457,9 @@ class Lowering {
 
 Graph lower_quantized(const Graph& qdq) {
   if (!is_quantized(qdq)) return qdq;
-  return Lowering(qdq).run();
+  Graph folded = qdq;
+  fold_quantized_constants(folded);
+  return Lowering(folded).run();
 }
 
 }  // namespace pronghorn::graph::passes

@@ -115,7 +115,7 @@ TEST(PlanMemory, AChainTakesTwoPlaces) {
   EXPECT_EQ(plan_memory(g, std::vector<std::int64_t>(g.values.size(), 64)).size, 128);
 }
 
-TEST(LowerQuantized, AFloatGraphComesBackUnchanged) {
+TEST(Passes, AFloatGraphComesBackUnchanged) {
   const Graph g = chain();
   EXPECT_EQ(to_string(lower_quantized(g)), to_string(g));
 }
