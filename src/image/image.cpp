@@ -86,16 +86,21 @@ void push_image(const Image& image, Resampler& resampler) {
   const Range rows = resampler.rows();
   const std::size_t pitch = static_cast<std::size_t>(image.width) * 3;
   const std::size_t offset = static_cast<std::size_t>(resampler.columns().begin) * 3;
-  // Behind the very last row there is nothing that may be read: it is copied.
-  std::vector<std::uint8_t> last(pitch + kRowSlack);
-  std::memcpy(last.data(), &image.pixels[pitch * static_cast<std::size_t>(rows.end - 1)], pitch);
+  // Less than kRowSlack bytes are behind the last rows: those are copied to where there is more.
+  const int tail_rows = std::min(image.height, 1 + static_cast<int>((kRowSlack - 1) / pitch));
+  const int tail_begin = image.height - tail_rows;
+  const std::uint8_t* in_place = image.pixels.data();
+  std::vector<std::uint8_t> tail(pitch * static_cast<std::size_t>(tail_rows) + kRowSlack);
+  std::memcpy(tail.data(), in_place + pitch * static_cast<std::size_t>(tail_begin),
+              pitch * static_cast<std::size_t>(tail_rows));
   std::array<const std::uint8_t*, kRowsAtOnce> src;
   for (int y = rows.begin; y < rows.end;) {
     const int count = std::min(kRowsAtOnce, rows.end - y);
     for (int r = 0; r < count; ++r) {
-      src[r] = offset + (y + r == rows.end - 1
-                             ? last.data()
-                             : image.pixels.data() + pitch * static_cast<std::size_t>(y + r));
+      const int row = y + r;
+      src[r] = offset + (row < tail_begin
+                             ? in_place + pitch * static_cast<std::size_t>(row)
+                             : tail.data() + pitch * static_cast<std::size_t>(row - tail_begin));
     }
     resampler.push(src.data(), count);
     y += count;
