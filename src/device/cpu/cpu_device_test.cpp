@@ -367,19 +367,19 @@ TEST(CpuDevice, UnknownSetIsRefused) {
   }
 }
 
-TEST(CpuDevice, ConstantActivationsAreRefusedByName) {
+TEST(CpuDevice, Int32ActivationsAreRefusedByName) {
   Graph graph;
   graph.name = "odd";
-  const ValueId src = add_input(graph, DType::kF32, {1, 1, 3});
-  const ValueId constant = graph.add_constant("one", graph::Tensor::from<float>({1}, {1.0f}));
-  graph.outputs = {graph.add_node(Op::kConcat, "joined", {src, constant}, {}, DType::kF32)};
+  const ValueId src = add_input(graph, DType::kS32, {4, 4, 3});
+  graph.outputs = {
+      graph.add_node(Op::kMaxPool, "the_pool", {src}, graph::Window{2, 2}, DType::kS32)};
   const CompileResult result = make_device()->compile(std::make_shared<const Graph>(graph), {});
   const auto* refusal = std::get_if<Refusal>(&result);
   ASSERT_NE(refusal, nullptr);
   ASSERT_EQ(refusal->ops.size(), 1u);
-  EXPECT_EQ(refusal->ops[0].node, "joined");
-  EXPECT_EQ(refusal->ops[0].op, "Concat");
-  EXPECT_NE(refusal->message().find("one"), std::string::npos) << refusal->message();
+  EXPECT_EQ(refusal->ops[0].node, "the_pool");
+  EXPECT_EQ(refusal->ops[0].op, "MaxPool");
+  EXPECT_NE(refusal->message().find("int32"), std::string::npos) << refusal->message();
 }
 
 TEST(CpuDevice, WrongSubmissionsThrow) {

@@ -109,13 +109,13 @@ void take(const Sums& sums, Sums& room) {
   for (std::size_t i = 0; i < kSums; ++i) room[i] = static_cast<std::uint8_t>(room[i] - sums[i]);
 }
 
-constexpr std::array<std::size_t, kDepthCount> kDepths = {8, 4, 3, 2, 1};
+constexpr std::array<std::size_t, kDepthCount> kDepths = {4, 3, 2, 1};
 
 // Groups by depth; each is a list of quads.
 using Groups = std::array<std::vector<const Quad*>, kDepthCount>;
 
 // First fit: the first quad left opens a group, those after it join while the promise holds.
-void group(const std::vector<Quad>& quads, std::size_t most, Groups& groups) {
+void group(const std::vector<Quad>& quads, Groups& groups) {
   constexpr int kTries = 64;
   std::vector<Sums> sums(quads.size());
   std::transform(quads.begin(), quads.end(), sums.begin(), sums_of);
@@ -129,7 +129,8 @@ void group(const std::vector<Quad>& quads, std::size_t most, Groups& groups) {
     members.clear();
     std::size_t kept = begin;  // of the quads looked at, those that stay move up to here
     std::size_t at = begin;
-    for (int tries = 0; at < left.size() && members.size() < most && tries < kTries; ++tries) {
+    for (int tries = 0; at < left.size() && members.size() < kDepths[0] && tries < kTries;
+         ++tries) {
       const std::size_t q = left[at++];
       if (fits(sums[q], room)) {
         take(sums[q], room);
@@ -143,13 +144,8 @@ void group(const std::vector<Quad>& quads, std::size_t most, Groups& groups) {
                        left.begin() + static_cast<std::ptrdiff_t>(kept),
                        left.begin() + static_cast<std::ptrdiff_t>(at));
     begin = at - (kept - begin);
-    std::size_t done = 0;
-    for (std::size_t d = 0; d < kDepthCount; ++d) {
-      for (; members.size() - done >= kDepths[d]; done += kDepths[d]) {
-        groups[d].insert(groups[d].end(), members.begin() + static_cast<std::ptrdiff_t>(done),
-                         members.begin() + static_cast<std::ptrdiff_t>(done + kDepths[d]));
-      }
-    }
+    auto& group = groups[kDepths[0] - members.size()];
+    group.insert(group.end(), members.begin(), members.end());
   }
 }
 
@@ -161,8 +157,8 @@ void pack_panel(std::vector<Quad> quads, ConvPacking packing, PackedPanel& panel
       Quad more;
       if (split(quad, more)) excess.push_back(more);
     }
-    group(quads, 4, groups);
-    group(excess, 8, groups);
+    group(quads, groups);
+    group(excess, groups);
   } else {
     for (const Quad& quad : quads) groups[kDepthCount - 1].push_back(&quad);
   }

@@ -10,7 +10,7 @@
 namespace pronghorn::device::cpu {
 namespace {
 
-constexpr int kDepths[] = {8, 4, 3, 2, 1};
+constexpr int kDepths[] = {4, 3, 2, 1};
 
 // Sums of one output channel and half over a group; what the packer promises of them.
 void expect_promise(const std::int8_t* group, int depth) {

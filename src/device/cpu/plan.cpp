@@ -44,23 +44,20 @@ bool runs_on_floats(const Graph& graph, const Node& node) {
   return any_type && graph.value(node.output).dtype == DType::kF32;
 }
 
-// Empty when the device takes the node.
+// Empty when the device takes the node. What graph::verify refuses is not asked again.
 std::string reason_against(const Graph& graph, const Node& node) {
-  const bool weighted = node.op == Op::kConv || node.op == Op::kBatchNorm || node.op == Op::kQConv;
-  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    const graph::Value& v = graph.value(node.inputs[i]);
-    const bool constant = is_constant(graph, node.inputs[i]);
-    const bool parameter = weighted && (i == 1 || i == 2);
-    if (parameter && !constant) {
-      return fmt::format("input {} ({}) is computed, must be a constant", i, v.name);
+  for (const graph::ValueId id : node.inputs) {
+    const graph::Value& v = graph.value(id);
+    if (v.dims.empty() && v.dtype == DType::kS32) {
+      return fmt::format("input {} is int32; activations are float32, uint8 or int8", v.name);
     }
-    if (!parameter && constant && node.op != Op::kDequantize) {
-      return fmt::format("input {} ({}) is a constant, must be an activation", i, v.name);
-    }
-    if (!constant && v.dtype == DType::kS32) {
-      return fmt::format("input {} ({}) is int32; activations are float32, uint8 or int8", i,
-                         v.name);
-    }
+  }
+  const bool quantizes = node.op == Op::kQuantize || node.op == Op::kDequantize;
+  const graph::Value& src = graph.value(node.inputs[0]);
+  if (quantizes && is_constant(graph, node.inputs[0]) &&
+      (node.op == Op::kQuantize || !src.constant)) {
+    return fmt::format("input {} is a constant quantized in the graph; store it quantized",
+                       src.name);
   }
   const graph::Value& dst = graph.value(node.output);
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max() / 8;

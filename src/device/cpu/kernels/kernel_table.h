@@ -18,7 +18,7 @@ enum : std::int32_t {
   kPanel = 16,      // output channels that one kernel call makes for each pixel
   kQuad = 4,        // consecutive bytes of one pixel window that one step multiplies
   kQuadBytes = 64,  // weights of one quad: [16 output channels][4]
-  kDepthCount = 5,  // how many group depths there are
+  kDepthCount = 4,  // how many group depths there are
 };
 
 // How a result leaves: clamp(round_even(r) + z, lo, hi), see arith::round_clamp.
@@ -35,7 +35,7 @@ enum class ConvResult : std::int32_t { kBytes, kBytesResidual, kFloat };
 // The weights of up to 16 output channels. acc[oc] = bias[oc] + sum over quads and their 4 bytes of
 // src[origin + tap[quad] + byte] * weights[quad][oc][byte]; the zero point is inside the bias.
 //
-// Quads come in groups of 8, 4, 3, 2 and 1, `groups` of each in this order. Packed for kPairSums,
+// Quads come in groups of 4, 3, 2 and 1, `groups` of each in this order. Packed for kPairSums,
 // every group keeps this promise: for each output channel and each half (bytes 0-1, bytes 2-3) the
 // sum of its positive weights over all its quads is at most 128, and so is that of its negative
 // ones. 255 * 128 fits 16 bits, so the products of a group may be added up there. Kernels that add

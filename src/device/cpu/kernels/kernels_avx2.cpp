@@ -190,11 +190,10 @@ void conv_tile(const ConvPanel& panel, const ConvPixels& px, std::int64_t first)
     acc.hi[p] = bias_hi;
   }
   Stream stream{panel.weights, panel.taps};
-  add_groups<kPixels, 8>(acc, src, stream, panel.groups[0]);
-  add_groups<kPixels, 4>(acc, src, stream, panel.groups[1]);
-  add_groups<kPixels, 3>(acc, src, stream, panel.groups[2]);
-  add_groups<kPixels, 2>(acc, src, stream, panel.groups[3]);
-  add_singles<kPixels>(acc, src, stream, panel.groups[4]);
+  add_groups<kPixels, 4>(acc, src, stream, panel.groups[0]);
+  add_groups<kPixels, 3>(acc, src, stream, panel.groups[1]);
+  add_groups<kPixels, 2>(acc, src, stream, panel.groups[2]);
+  add_singles<kPixels>(acc, src, stream, panel.groups[3]);
   const Finish f = finish_of(panel.m, px);
 #pragma GCC unroll 8
   for (int p = 0; p < kPixels; ++p) {
