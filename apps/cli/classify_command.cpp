@@ -64,10 +64,10 @@ std::vector<Source> open_all(const std::vector<std::string>& paths) {
 
 void classify(const Flags& flags, Context& context) {
   OutputFile json_file(flags.json);
+  const std::vector<Source> sources = open_all(flags.images);
   const Model model = open_model(flags.model);
   const ModelInfo info = model.info();
   const Resize resize = flags.resize.of(info);
-  std::vector<Source> sources = open_all(flags.images);
   const Session session(model, flags.device.device, flags.device.threads);
   const int top_count = static_cast<int>(std::min<std::int64_t>(flags.top, info.classes));
 

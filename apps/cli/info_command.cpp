@@ -49,8 +49,8 @@ void info(const Flags& flags, const Context& context) {
   line("resize", facts.resize);
   line("classes", fmt::format("{}{}", facts.classes, named ? ", named" : ", without names"));
   line("operations", op_text);
-  line("products", fmt::format("{:.3f} GMAC an image", static_cast<double>(facts.macs) * 1e-9));
-  line("parameters", fmt::format("{:.2f} MB", static_cast<double>(facts.parameter_bytes) * 1e-6));
+  line("products", fmt::format("{:.2f} MMAC an image", static_cast<double>(facts.macs) * 1e-6));
+  line("parameters", fmt::format("{:.1f} KB", static_cast<double>(facts.parameter_bytes) * 1e-3));
 
   nlohmann::ordered_json json{{"schema", bench::kSchema}, {"command", context.command}};
   json["model"] = to_json(facts, flags.model);
