@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "graph/passes/passes.h"
@@ -95,6 +96,9 @@ TEST_F(LowerQuantized, AReluAfterTheQuantizationIsARequantize) {
   EXPECT_EQ(lower({quantize(relu(qdq(conv(x_))), 0.125f, 0)}), "QConv Requantize");
   EXPECT_EQ(node(1).as<Requantize>().m, 2.0f);
   EXPECT_EQ(node(1).as<Requantize>().range.lo, 0);
+  // On one scale as well: the range must not be lost.
+  EXPECT_EQ(lower({quantize(relu(x_), 0.5f, 10)}), "Requantize");
+  EXPECT_EQ(node(0).as<Requantize>().range.lo, 10);
   // Carried along in integers when nothing quantizes it again before the next convolution.
   EXPECT_EQ(lower({quantize(conv(relu(qdq(conv(x_)))))}), "QConv Requantize QConv");
   EXPECT_EQ(node(1).as<Requantize>().m, 1.0f);
@@ -174,6 +178,10 @@ TEST_F(LowerQuantized, ConcatBringsItsPartsToOneScale) {
   EXPECT_EQ(lower({quantize(plain)}), "Requantize QConv Concat");
   const ValueId equal = g_.add_node(Op::kConcat, "concat", {x_, qdq(conv(x_), 0.5f, 10)});
   EXPECT_EQ(lower({quantize(equal, 0.5f, 10)}), "QConv Concat");
+  for (const auto& [scale, z] : {std::pair{0.5f, 11}, std::pair{0.25f, 10}}) {
+    const ValueId other = g_.add_node(Op::kConcat, "concat", {x_, qdq(conv(x_), scale, z)});
+    EXPECT_EQ(lower({quantize(other, 0.5f, 10)}), "QConv Requantize Concat");
+  }
 }
 
 TEST_F(LowerQuantized, PadsHoldTheStoredValue) {
