@@ -37,15 +37,9 @@ graph::Graph import_model(const std::filesystem::path& path) {
   const base::Bytes bytes = file->bytes();
   const std::string name = path.string();
   if (bytes.empty()) base::fail(base::Status::kCorrupt, "{}: is empty; no model", name);
-  const auto of_format = [](graph::Graph graph, const char* format) {
-    graph.format = format;
-    return graph;
-  };
-  if (is_hdf5(bytes)) return of_format(import_keras_h5(bytes, file, name), "keras");
-  if (has_at(bytes, 0, kZipSignature)) {
-    return of_format(import_keras_zip(bytes, file, name), "keras");
-  }
-  if (looks_like_onnx(bytes)) return of_format(import_onnx(bytes, file, name), "onnx");
+  if (is_hdf5(bytes)) return import_keras_h5(bytes, file, name);
+  if (has_at(bytes, 0, kZipSignature)) return import_keras_zip(bytes, file, name);
+  if (looks_like_onnx(bytes)) return import_onnx(bytes, file, name);
   base::fail(base::Status::kUnsupported,
              "{}: is no model that we read: ONNX, Keras .h5, .weights.h5 or .keras", name);
 }

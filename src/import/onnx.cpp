@@ -285,6 +285,7 @@ graph::Graph read_onnx(base::Bytes bytes, const std::shared_ptr<const void>& own
                        const std::string& name) {
   const OnnxFile file = open_onnx(bytes, owner, name);
   Importer in(file);
+  in.graph.format = "onnx";
   name_file(name, [&] {
     for (const auto& [constant_name, constant] : file.initializers) {
       Operand operand;
