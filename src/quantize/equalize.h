@@ -24,7 +24,7 @@ struct Chain {
 std::vector<Chain> find_chains(const graph::Graph& graph);
 
 // The factors s for one chain: those of a few rules that give the second convolution's result the
-// least expected error power, or empty when none makes it at least a tenth smaller.
+// least expected error power, or empty when none halves it.
 // `statistics` is that of `between`.
 std::vector<float> equalizing_factors(const graph::Graph& graph, const Chain& chain,
                                       const TensorStatistics& statistics);
