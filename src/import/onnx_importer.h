@@ -58,7 +58,8 @@ class Importer {
 
   // Dimensions in the file, without the batch.
   std::vector<std::int64_t> dims(const Operand& activation) const;
-  const graph::Shape& shape(const Operand& activation) const {
+  // A copy: adding to the graph moves its values.
+  graph::Shape shape(const Operand& activation) const {
     return graph.value(activation.value).shape;
   }
 
