@@ -279,6 +279,8 @@ void verify_types(const Graph& graph, const Node& node) {
       const auto& q = node.as<QAveragePool>();
       require_type(graph, node, 0, {DType::kU8, DType::kS8});
       require_pool_pads(node, q.window);
+      if (q.m.size() > (std::size_t{1} << 23))
+        reject(node, "the sum of its window can leave int32");
       require_zero_point(graph, node, node.inputs[0], q.z_src);
       require_zero_point(graph, node, node.output, q.z_dst);
       require_range(node, q.range, dst.dtype);

@@ -45,6 +45,12 @@ DType dtype_of(const std::string& text) {
 
 arith::Range full_range(DType dtype) { return dtype == DType::kS8 ? arith::kS8 : arith::kU8; }
 
+arith::Range narrowed(const Problem& p, arith::Range range, std::int32_t z) {
+  if (p.relu) range.lo = std::max(range.lo, z);
+  if (p.clip) range.hi = std::min(range.hi, z + 60);
+  return range;
+}
+
 // Both ends often: that is where kernels go wrong.
 std::int32_t zero_point(Random& random, DType dtype) {
   const arith::Range r = full_range(dtype);
@@ -83,6 +89,7 @@ const std::map<std::string, Parameter, std::less<>>& numbers() {
       {"g", {[](Problem& p, int v) { p.window.groups = v; }}},
       {"zin", {[](Problem& p, int v) { p.zin = v != 0; }}},
       {"relu", {[](Problem& p, int v) { p.relu = v != 0; }}},
+      {"clip", {[](Problem& p, int v) { p.clip = v != 0; }}},
       {"incpad", {[](Problem& p, int v) { p.window.count_include_pad = v != 0; }}},
       {"parts", {[](Problem& p, int v) { p.parts = v; }}},
       {"batch", {[](Problem& p, int v) { p.batch = v; }}},
@@ -127,7 +134,7 @@ ValueId build_conv(const Problem& p, Random& random, Graph& g, ValueId src) {
   for (int c = 0; c < p.oc; ++c) q.m.push_back(multiplier(random, p.fill, typical));
   q.z_dst = dst_type == DType::kF32 ? 0 : zero_point(random, dst_type);
   q.range = full_range(dst_type);
-  if (p.relu) q.range.lo = std::max(q.range.lo, q.z_dst);
+  q.range = narrowed(p, q.range, q.z_dst);
 
   std::vector<ValueId> inputs{src, g.add_constant("weights", Tensor::from(dims, weights)),
                               g.add_constant("bias", Tensor::from({p.oc}, bias))};
@@ -149,7 +156,7 @@ ValueId build_average_pool(const Problem& p, Random& random, Graph& g, ValueId s
   q.z_src = zero_point(random, dtype_of(p.src));
   q.z_dst = dst_type == DType::kF32 ? 0 : zero_point(random, dst_type);
   q.range = full_range(dst_type);
-  if (p.relu) q.range.lo = std::max(q.range.lo, q.z_dst);
+  q.range = narrowed(p, q.range, q.z_dst);
   const float one = multiplier(random, p.fill, 128);
   for (int count = 1; count <= p.window.kh * p.window.kw; ++count) {
     q.m.push_back(one / static_cast<float>(count));
@@ -208,10 +215,10 @@ std::string to_string(const Problem& p) {
   const graph::Window& w = p.window;
   return fmt::format(
       "{} ic{} ih{} iw{} oc{} kh{} kw{} sh{} sw{} pt{} pl{} pb{} pr{} g{} src={} dst={} res={} "
-      "zin={} relu={} incpad={} fill={} parts={} batch={} seed={}",
+      "zin={} relu={} clip={} incpad={} fill={} parts={} batch={} seed={}",
       p.op, p.ic, p.ih, p.iw, p.oc, w.kh, w.kw, w.sh, w.sw, w.pad_top, w.pad_left, w.pad_bottom,
-      w.pad_right, w.groups, p.src, p.dst, p.res, int{p.zin}, int{p.relu}, int{w.count_include_pad},
-      p.fill, p.parts, p.batch, p.seed);
+      w.pad_right, w.groups, p.src, p.dst, p.res, int{p.zin}, int{p.relu}, int{p.clip},
+      int{w.count_include_pad}, p.fill, p.parts, p.batch, p.seed);
 }
 
 Problem random_conv(Random& random) {
@@ -265,6 +272,7 @@ Problem random_conv(Random& random) {
   if (p.dst != "f32") p.res = one_of<const char*>(random, {"none", "none", "u8", "s8"});
   p.zin = random() % 6 == 0;
   p.relu = random() % 2 == 0;
+  p.clip = random() % 6 == 0;
   p.fill = one_of<const char*>(random, {"random", "random", "random", "ties", "high", "low"});
   p.batch = one_of(random, {1, 1, 2, 3});
   const double products = static_cast<double>(p.batch) * p.ih * p.iw / (w.sh * w.sw) * p.oc * w.kh *
@@ -310,7 +318,7 @@ Graph build(const Problem& p) {
   };
   arith::Range range = full_range(dst_type);
   const std::int32_t z_dst = zero_point(random, dst_type);
-  if (p.relu) range.lo = std::max(range.lo, z_dst);
+  range = narrowed(p, range, z_dst);
 
   ValueId dst = graph::kNoValue;
   if (p.op == "conv") {

@@ -12,7 +12,7 @@
 //   src= dst=        u8, s8; dst also f32 (conv, average_pool)                          [u8 u8]
 //   res=             none, u8, s8: the residual of a convolution                        [none]
 //   zin=             1: a zero point for each input channel (conv, dequantize)          [0]
-//   relu=            1: the result starts at its zero point                             [0]
+//   relu= clip=      1: the result starts at its zero point; ends 60 steps above it     [0 0]
 //   incpad=          1: an average pool's divisor counts padding                        [0]
 //   fill=            random, high (255 or 127 times 127), low (extremes times -128), ties
 //   (multipliers
@@ -35,7 +35,7 @@ struct Problem {
   int ic = 8, ih = 8, iw = 8, oc = 8;
   graph::Window window;
   std::string src = "u8", dst = "u8", res = "none", fill = "random";
-  bool zin = false, relu = false;
+  bool zin = false, relu = false, clip = false;
   int parts = 2, batch = 1;
   std::uint32_t seed = 1;
 };
