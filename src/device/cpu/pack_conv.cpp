@@ -14,6 +14,12 @@ namespace {
 // 16-bit sums of one quad: for each output channel and half, its positive and its negative weights.
 constexpr std::size_t kSums = 2 * 2 * kPanel;
 constexpr int kMostSum = 128;  // 255 * 128 fits 16 bits
+// What the first part of a split quad keeps of a sum: small enough for two or three such quads to
+// share a group, chosen by trying on trained networks.
+constexpr int kSplitSum = 44;
+// How many quads are looked at for each group: more finds a little better groups, at a price when
+// graphs are compiled.
+constexpr int kTries = 128;
 
 struct Quad {
   std::array<std::int8_t, kQuadBytes> weights{};
@@ -68,21 +74,34 @@ std::vector<Quad> quads_of(const std::int8_t* weights, std::int64_t stride, std:
   return quads;
 }
 
-// Makes the quad keep the promise alone; what is too much goes to `excess`. True if there was any.
+// Moves what the positive (sign 1) or negative (-1) weights of one sum have above kept to `excess`.
+void move_sum(std::int8_t* weights, std::int8_t* excess, int sign) {
+  const int a = std::max(sign * weights[0], 0);
+  const int b = std::max(sign * weights[1], 0);
+  const int over = a + b - std::max(kSplitSum, a + b - kMostSum);
+  if (over <= 0) return;
+  const int from_a = std::min(a, over);
+  weights[0] = static_cast<std::int8_t>(weights[0] - sign * from_a);
+  excess[0] = static_cast<std::int8_t>(excess[0] + sign * from_a);
+  weights[1] = static_cast<std::int8_t>(weights[1] - sign * (over - from_a));
+  excess[1] = static_cast<std::int8_t>(excess[1] + sign * (over - from_a));
+}
+
+// A quad that breaks the promise by itself becomes two. As the second one is paid for then, both
+// get small sums, which find groups easily. False when there is nothing to do.
 bool split(Quad& quad, Quad& excess) {
-  bool any = false;
+  bool breaks = false;
   for (std::size_t i = 0; i < kQuadBytes; i += 2) {
-    const int sum = quad.weights[i] + quad.weights[i + 1];
-    // Weights of opposite signs stay below the bound by themselves.
-    const int over = std::abs(sum) - kMostSum;
-    if (over <= 0) continue;
-    const int moved = sum > 0 ? over : -over;
-    quad.weights[i] = static_cast<std::int8_t>(quad.weights[i] - moved);
-    excess.weights[i] = static_cast<std::int8_t>(moved);
-    any = true;
+    // Weights of opposite signs stay below the bound.
+    breaks |= std::abs(quad.weights[i] + quad.weights[i + 1]) > kMostSum;
   }
+  if (!breaks) return false;
   excess.tap = quad.tap;
-  return any;
+  for (std::size_t i = 0; i < kQuadBytes; i += 2) {
+    move_sum(&quad.weights[i], &excess.weights[i], 1);
+    move_sum(&quad.weights[i], &excess.weights[i], -1);
+  }
+  return true;
 }
 
 Sums sums_of(const Quad& quad) {
@@ -116,7 +135,6 @@ using Groups = std::array<std::vector<const Quad*>, kDepthCount>;
 
 // First fit: the first quad left opens a group, those after it join while the promise holds.
 void group(const std::vector<Quad>& quads, Groups& groups) {
-  constexpr int kTries = 64;
   std::vector<Sums> sums(quads.size());
   std::transform(quads.begin(), quads.end(), sums.begin(), sums_of);
   std::vector<std::size_t> left(quads.size());  // indices of quads without a group
@@ -151,18 +169,18 @@ void group(const std::vector<Quad>& quads, Groups& groups) {
 
 void pack_panel(std::vector<Quad> quads, ConvPacking packing, PackedPanel& panel) {
   Groups groups;
-  std::vector<Quad> excess;
   if (packing == ConvPacking::kPairSums) {
+    std::vector<Quad> excess;
     for (Quad& quad : quads) {
       Quad more;
       if (split(quad, more)) excess.push_back(more);
     }
+    quads.insert(quads.end(), excess.begin(), excess.end());
     group(quads, groups);
-    group(excess, groups);
   } else {
     for (const Quad& quad : quads) groups[kDepthCount - 1].push_back(&quad);
   }
-  const std::size_t count = quads.size() + excess.size();
+  const std::size_t count = quads.size();
   panel.weights = base::Buffer(count * kQuadBytes);
   panel.taps.reserve(count);
   auto* weights = panel.weights.as<std::int8_t>();
