@@ -7,6 +7,7 @@
 #include "import/import.h"
 #include "import/keras_graph.h"
 #include "import/keras_model.h"
+#include "import/keras_preprocess.h"
 #include "import/keras_resnet.h"
 #include "import/keras_weights.h"
 #include "import/zip.h"
@@ -23,11 +24,6 @@ using keras::Weights;
 constexpr std::uint64_t kMostConfig = std::uint64_t{256} << 20;
 constexpr std::uint64_t kMostWeights = std::uint64_t{16} << 30;
 
-// keras.applications' preprocess_input of ResNet V1: BGR, means off, nothing divided.
-void set_caffe_preprocess(graph::Graph& graph) {
-  graph.preprocess = graph::Preprocess{{103.939F, 116.779F, 123.68F}, {1, 1, 1}, true};
-}
-
 // Images are resized straight to the input, as keras.utils.load_img does.
 void set_resize(graph::Graph& graph) {
   if (graph.inputs.size() != 1) return;
@@ -35,25 +31,12 @@ void set_resize(graph::Graph& graph) {
   if (s.c == 3 && s.h == s.w && s.h > 1) graph.resize = fmt::format("direct:{}", s.h);
 }
 
-// A whole model of keras.applications' ResNet V1 (by its own name and layers) expects its
-// preprocessing, which is no part of the file.
-bool is_applications_resnet(const Model& model) {
-  if (model.name != "resnet50" && model.name != "resnet101" && model.name != "resnet152") {
-    return false;
-  }
-  const auto has = [&](std::string_view name) {
-    return std::any_of(model.layers.begin(), model.layers.end(),
-                       [&](const keras::Layer& layer) { return layer.name == name; });
-  };
-  return has("conv1_conv") && has("conv2_block1_1_conv") && !has("conv2_block1_preact_bn");
-}
-
 graph::Graph import_whole(const nlohmann::json& config, hdf5::File& file, Naming naming,
                           const hdf5::Object& group, const std::string& name) {
   const Model model = keras::read_model(config, name);
   const Weights weights(file, naming, group, model);
   graph::Graph graph = keras::make_graph(model, weights, name);
-  if (!graph.preprocess && is_applications_resnet(model)) set_caffe_preprocess(graph);
+  if (!graph.preprocess) graph.preprocess = keras::applications_preprocess(model);
   set_resize(graph);
   return graph;
 }
@@ -63,7 +46,7 @@ graph::Graph import_resnet(keras::ResNet resnet, hdf5::File& file, Naming naming
   const Model model = keras::make_resnet(resnet);
   const Weights weights(file, naming, file.root(), model);
   graph::Graph graph = keras::make_graph(model, weights, name);
-  set_caffe_preprocess(graph);
+  graph.preprocess = keras::kCaffe;
   set_resize(graph);
   return graph;
 }

@@ -155,6 +155,7 @@ class Emitter {
 }  // namespace
 
 graph::Graph make_graph(const Model& model, const Weights& weights, const std::string& file) {
+  require_supported(model, file);
   Build build;
   build.file = file;
   build.graph.name = model.name;

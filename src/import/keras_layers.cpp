@@ -451,6 +451,7 @@ Feature concatenate(Call& call) {
 struct Row {
   const char* class_name;
   Feature (*add)(Call&);
+  bool random = false;  // its stored state is that of a random generator, which inference ignores
 };
 constexpr Row kLayers[] = {
     {"Conv2D", conv2d},
@@ -474,17 +475,17 @@ constexpr Row kLayers[] = {
     {"Concatenate", concatenate},
     {"Identity", identity},
     // Without effect outside training.
-    {"Dropout", identity},
-    {"SpatialDropout2D", identity},
-    {"GaussianDropout", identity},
-    {"GaussianNoise", identity},
+    {"Dropout", identity, true},
+    {"SpatialDropout2D", identity, true},
+    {"GaussianDropout", identity, true},
+    {"GaussianNoise", identity, true},
     {"ActivityRegularization", identity},
-    {"RandomFlip", identity},
-    {"RandomRotation", identity},
-    {"RandomZoom", identity},
-    {"RandomTranslation", identity},
-    {"RandomContrast", identity},
-    {"RandomBrightness", identity},
+    {"RandomFlip", identity, true},
+    {"RandomRotation", identity, true},
+    {"RandomZoom", identity, true},
+    {"RandomTranslation", identity, true},
+    {"RandomContrast", identity, true},
+    {"RandomBrightness", identity, true},
 };
 
 std::string supported() {
@@ -493,7 +494,31 @@ std::string supported() {
   return names;
 }
 
+void list_unsupported(const Model& model, std::string& list) {
+  for (const Layer& layer : model.layers) {
+    if (layer.model) {
+      list_unsupported(*layer.model, list);
+      continue;
+    }
+    const bool known = layer.class_name == "InputLayer" ||
+                       std::any_of(std::begin(kLayers), std::end(kLayers), [&](const Row& row) {
+                         return layer.class_name == row.class_name;
+                       });
+    if (!known) {
+      list +=
+          fmt::format("{}layer {} ({})", list.empty() ? "" : ", ", layer.name, layer.class_name);
+    }
+  }
+}
+
 }  // namespace
+
+void require_supported(const Model& model, const std::string& file) {
+  std::string list;
+  list_unsupported(model, list);
+  if (list.empty()) return;
+  fail(Status::kUnsupported, "{}: not supported: {}; supported are {}", file, list, supported());
+}
 
 Feature add_layer(Build& build, const Layer& layer, const std::string& name, LayerWeights& weights,
                   const std::vector<Feature>& inputs, bool only_reader) {
@@ -501,14 +526,10 @@ Feature add_layer(Build& build, const Layer& layer, const std::string& name, Lay
   for (const Row& row : kLayers) {
     if (layer.class_name != row.class_name) continue;
     const Feature out = row.add(call);
-    if (layer.class_name != "Dropout" && !layer.class_name.starts_with("Random") &&
-        !layer.class_name.starts_with("Gaussian") && layer.class_name != "SpatialDropout2D") {
-      weights.finish();  // the others keep the state of a random generator
-    }
+    if (!row.random) weights.finish();
     return out;
   }
-  fail(Status::kUnsupported, "{}: this class of layer is not supported; supported are {}",
-       call.what(), supported());
+  fail(Status::kInternal, "{}: its class was not checked", call.what());
 }
 
 Feature add_input(Build& build, const Layer& layer) {

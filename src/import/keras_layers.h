@@ -29,6 +29,10 @@ struct Build {
   std::array<double, 3> shift{0, 0, 0};
 };
 
+// Throws Error(kUnsupported) naming every layer whose class is not supported, inner models
+// included, and what is.
+void require_supported(const Model& model, const std::string& file);
+
 // Adds one call of `layer` under the node name `name`. `only_reader`: nothing else reads the
 // result. Throws Error (kUnsupported, kCorrupt) naming the layer and its class.
 Feature add_layer(Build& build, const Layer& layer, const std::string& name, LayerWeights& weights,

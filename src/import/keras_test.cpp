@@ -9,6 +9,7 @@
 #include "device/reference/reference_device.h"
 #include "import/import.h"
 #include "import/keras_model.h"
+#include "import/keras_preprocess.h"
 #include "import/keras_resnet.h"
 #include "import/keras_test_files.h"
 #include "import/keras_weights.h"
@@ -121,7 +122,7 @@ TEST(Keras, RefusesByNameWhatItDoesNotDo) {
   using base::Status;
   EXPECT_THAT(refusal(R"("class_name": "DepthwiseConv2D")", R"("class_name": "DepthwiseConv9D")",
                       Status::kUnsupported),
-              testing::AllOf(HasSubstr("layer depthwise"), HasSubstr("DepthwiseConv9D"),
+              testing::AllOf(HasSubstr("layer depthwise (DepthwiseConv9D)"),
                              HasSubstr("supported are InputLayer, Conv2D")));
   EXPECT_THAT(refusal(R"("channels_last")", R"("channels_1st.")", Status::kUnsupported),
               testing::AllOf(HasSubstr("layer conv "), HasSubstr("channels_last is supported")));
@@ -145,6 +146,17 @@ TEST(Keras, RefusesWhatDoesNotFit) {
   EXPECT_THAT(refusal("[\"bn\", 0, 0]", "[\"bn\", 1, 0]", Status::kCorrupt), HasSubstr("call 1"));
   EXPECT_THAT(refusal("[\"image\", 0, 0]", "[\"last\", 0, 0] ", Status::kCorrupt),
               HasSubstr("layer last needs its own output"));
+}
+
+TEST(Keras, KnowsThePreprocessOfApplicationsByName) {
+  keras::Model model;
+  model.name = "mobilenetv2_1.00_224";
+  EXPECT_FALSE(keras::applications_preprocess(model).has_value());
+  model.layers.emplace_back().name = "block_1_expand";
+  ASSERT_TRUE(keras::applications_preprocess(model).has_value());
+  EXPECT_EQ(keras::applications_preprocess(model)->std[1], 127.5F);
+  model.name = "mine";
+  EXPECT_FALSE(keras::applications_preprocess(model).has_value());
 }
 
 TEST(Keras, NamesWeightsOfEveryAge) {
