@@ -46,21 +46,21 @@ typedef enum ph_status {
   PH_INTERNAL = 9          /* a mistake of Pronghorn's own */
 } ph_status;
 
-PH_API const char* ph_version(void);      /* "0.1.0" */
-PH_API int ph_abi_version(void);          /* PH_ABI_MAJOR * 1000 + PH_ABI_MINOR of the library */
-PH_API const char* ph_last_error(void);   /* of this thread; "" when nothing failed yet */
+PH_API const char* ph_version(void);    /* "0.1.0" */
+PH_API int ph_abi_version(void);        /* PH_ABI_MAJOR * 1000 + PH_ABI_MINOR of the library */
+PH_API const char* ph_last_error(void); /* of this thread; "" when nothing failed yet */
 PH_API void ph_string_free(char* text);
 
 /* ---- devices ------------------------------------------------------------------------------- */
 
 typedef struct ph_device_info {
   size_t struct_size;
-  char name[32];          /* "cpu", "reference", "cuda:0" */
-  char description[128];  /* "AMD EPYC 7713, 2 cores" */
-  char isa[32];           /* kernel set in use; "" if none */
+  char name[32];         /* "cpu", "reference", "cuda:0" */
+  char description[128]; /* "AMD EPYC 7713, 2 cores" */
+  char isa[32];          /* kernel set in use; "" if none */
   int32_t cores;
-  int64_t memory_bytes;   /* 0: unknown */
-  double clock_hz;        /* 0: unknown */
+  int64_t memory_bytes; /* 0: unknown */
+  double clock_hz;      /* 0: unknown */
 } ph_device_info;
 
 PH_API ph_status ph_device_count(int32_t* count);
@@ -85,17 +85,17 @@ PH_API ph_status ph_model_save(const ph_model* model, const char* path);
 typedef struct ph_model_info {
   size_t struct_size;
   const char* name;
-  int32_t quantized;        /* 0 or 1 */
+  int32_t quantized; /* 0 or 1 */
   int32_t input_height, input_width, input_channels;
-  int32_t input_is_u8;      /* 1: raw pixels; 0: float32 after the preprocess */
-  int64_t classes;          /* elements of the first output of one image */
-  int64_t macs;             /* multiply-accumulates of one image */
+  int32_t input_is_u8; /* 1: raw pixels; 0: float32 after the preprocess */
+  int64_t classes;     /* elements of the first output of one image */
+  int64_t macs;        /* multiply-accumulates of one image */
   int64_t parameter_bytes;
   int32_t nodes;
-  const char* resize;       /* the model's own mode, "direct:224"; "" when the file names none */
-  const char* preprocess;   /* "torch", "caffe", "tf", "custom"; "none" for u8 input or unknown */
-  const char* format;       /* what it was read from: "onnx", "keras"; "embedded"; "" for a model
-                               made in memory */
+  const char* resize;     /* the model's own mode, "direct:224"; "" when the file names none */
+  const char* preprocess; /* "torch", "caffe", "tf", "custom"; "none" for u8 input or unknown */
+  const char* format;     /* what it was read from: "onnx", "keras"; "embedded"; "" for a model
+                             made in memory */
 } ph_model_info;
 PH_API ph_status ph_model_get_info(const ph_model* model, ph_model_info* info);
 /* One line a node; free with ph_string_free. */
@@ -128,9 +128,9 @@ PH_API ph_status ph_model_with_resize(const ph_model* model, const char* resize,
 /* How a photograph becomes a square of pixels. */
 typedef struct ph_resize {
   size_t struct_size;
-  const char* mode;          /* "direct:224" or "short:256,crop:224"; NULL or "": the model's own */
-  int32_t nearest;           /* 1: nearest neighbour, 0: antialiased bilinear */
-  int32_t scaled_decode;     /* 1: let the JPEG decoder scale down first */
+  const char* mode;      /* "direct:224" or "short:256,crop:224"; NULL or "": the model's own */
+  int32_t nearest;       /* 1: nearest neighbour, 0: antialiased bilinear */
+  int32_t scaled_decode; /* 1: let the JPEG decoder scale down first */
 } ph_resize;
 
 /* An ordered list of encoded images. May be used from many threads. */
@@ -168,13 +168,13 @@ typedef int32_t (*ph_progress)(void* user, int64_t done, int64_t total);
 
 typedef struct ph_quantize_options {
   size_t struct_size;
-  const char* method;     /* "mse" (default, NULL), "minmax", "percentile" */
-  double percentile;      /* 0: 99.999 */
-  int32_t no_equalize;    /* 1: leave out cross-layer equalisation */
-  int32_t no_report;      /* 1: leave out the per-layer report */
-  int32_t threads;        /* 0: every core; the result does not depend on it */
-  int64_t max_images;     /* 0: the whole source */
-  ph_progress progress;   /* may be NULL */
+  const char* method;   /* "mse" (default, NULL), "minmax", "percentile" */
+  double percentile;    /* 0: 99.999 */
+  int32_t no_equalize;  /* 1: leave out cross-layer equalisation */
+  int32_t no_report;    /* 1: leave out the per-layer report */
+  int32_t threads;      /* 0: every core; the result does not depend on it */
+  int64_t max_images;   /* 0: the whole source */
+  ph_progress progress; /* may be NULL */
   void* user;
 } ph_quantize_options;
 
@@ -191,8 +191,8 @@ typedef struct ph_session ph_session;
 
 typedef struct ph_session_options {
   size_t struct_size;
-  const char* device;   /* "auto" (NULL), "cpu", "reference", ...; PRONGHORN_DEVICE overrides auto */
-  int32_t threads;      /* 0: every core */
+  const char* device; /* "auto" (NULL), "cpu", "reference", ...; PRONGHORN_DEVICE overrides auto */
+  int32_t threads;    /* 0: every core */
 } ph_session_options;
 
 /* PH_UNSUPPORTED names each op that the device does not take, and why. */
@@ -229,11 +229,11 @@ PH_API ph_status ph_top_k(const float* scores, int64_t n, int32_t k, int64_t* in
 
 typedef struct ph_result {
   size_t struct_size;
-  int64_t index;           /* in the source */
+  int64_t index; /* in the source */
   const char* name;
-  const char* label;       /* "" when unknown */
-  const char* error;       /* NULL for a good image; else why it was skipped */
-  const float* outputs;    /* classes float32; NULL for a broken image */
+  const char* label;    /* "" when unknown */
+  const char* error;    /* NULL for a good image; else why it was skipped */
+  const float* outputs; /* classes float32; NULL for a broken image */
 } ph_result;
 /* Called in source order, one call at a time, from the session's threads. Pointers live until it
  * returns. Non-zero stops; ph_classify then returns PH_CANCELLED. */
@@ -241,9 +241,9 @@ typedef int32_t (*ph_on_result)(void* user, const ph_result* result);
 
 typedef struct ph_classify_options {
   size_t struct_size;
-  int32_t batch;           /* images inferred together; 0: 1 */
-  int32_t threads;         /* 0: as the session */
-  int32_t strict;          /* 1: the first broken image fails the call with its error */
+  int32_t batch;   /* images inferred together; 0: 1 */
+  int32_t threads; /* 0: as the session */
+  int32_t strict;  /* 1: the first broken image fails the call with its error */
 } ph_classify_options;
 
 typedef struct ph_classify_stats { /* seconds are summed over threads, except wall */
@@ -253,9 +253,9 @@ typedef struct ph_classify_stats { /* seconds are summed over threads, except wa
 } ph_classify_stats;
 
 /* Reads, decodes, resizes, infers, overlapped on all threads; memory is bounded. */
-PH_API ph_status ph_classify(ph_session* session, const ph_source* source,
-                             const ph_resize* resize, const ph_classify_options* options,
-                             ph_on_result on_result, void* user, ph_classify_stats* stats);
+PH_API ph_status ph_classify(ph_session* session, const ph_source* source, const ph_resize* resize,
+                             const ph_classify_options* options, ph_on_result on_result, void* user,
+                             ph_classify_stats* stats);
 
 #ifdef __cplusplus
 }
