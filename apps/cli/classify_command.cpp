@@ -107,6 +107,7 @@ void classify(const Flags& flags, Context& context) {
                         {"probability", top.probabilities[i]}});
       }
     }
+    progress.pause();
     fmt::print("{}", text);
     if (json_file) {
       images.push_back({{"name", result.name}, {"label", result.label}, {"top", best}});

@@ -2,6 +2,7 @@
 #include "apps/cli/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -66,6 +67,10 @@ void Progress::draw() {
     if (total_ > done_) {
       line += fmt::format(", {} left", clock_text(static_cast<double>(total_ - done_) / rate));
     }
+  }
+  winsize window{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1) {
+    line = line.substr(0, window.ws_col - 1);  // a wrapped line could not be wiped
   }
   fmt::print(stderr, "\r\033[K{}", line);
   std::fflush(stderr);

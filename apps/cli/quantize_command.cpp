@@ -54,7 +54,7 @@ void quantize_model(const Flags& flags, Context& context) {
   if (interrupted()) throw Error(PH_CANCELLED, "interrupted");
   result.model.save(flags.output);
 
-  fmt::print("{}", result.report_table);
+  if (options.report) fmt::print("{}", result.report_table);
   const ModelInfo made = result.model.info();
   fmt::print("{}: {} nodes, {:.1f} MB of parameters\n", flags.output, made.nodes,
              static_cast<double>(made.parameter_bytes) * 1e-6);

@@ -97,7 +97,7 @@ static void check_model(ph_model** model, const char* folder) {
   CHECK(ph_model_label(*model, kClasses) == NULL);
 
   char* text = NULL;
-  CHECK(ph_model_describe(*model, &text) == PH_OK && strstr(text, "conv1") != NULL);
+  CHECK(ph_model_describe(*model, &text) == PH_OK && strstr(text, "Conv") != NULL);
   ph_string_free(text);
 
   char path[1024];

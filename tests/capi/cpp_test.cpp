@@ -37,11 +37,12 @@ TEST(Hpp, ModelFacts) {
   EXPECT_EQ(info.classes, 4);
   EXPECT_EQ(info.pixel_bytes(), kPixels);
   EXPECT_EQ(info.preprocess, "torch");
+  EXPECT_EQ(info.format, "onnx");
   EXPECT_EQ(model.label(1), "green");
   EXPECT_EQ(model.label_id(1), "");
   EXPECT_EQ(model.label(99), "");
   EXPECT_EQ(model.with_resize("direct:32").info().resize, "direct:32");
-  EXPECT_NE(model.describe().find("conv1"), std::string::npos);
+  EXPECT_NE(model.describe().find("Conv"), std::string::npos);
   EXPECT_THROW(model.node(info.nodes), pronghorn::Error);
 }
 

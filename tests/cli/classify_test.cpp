@@ -131,9 +131,10 @@ TEST_F(Classify, ModelErrorsAreOneClearLine) {
   EXPECT_EQ(cut.status, 1);
   EXPECT_THAT(cut.err, HasSubstr("cut.onnx"));
   EXPECT_EQ(std::count(cut.err.begin(), cut.err.end(), '\n'), 1) << cut.err;
-  const Outcome bare = folder.run("classify one.jpg --model '" + colours_file() + "'");
-  EXPECT_EQ(bare.status, 1);
-  EXPECT_THAT(bare.err, HasSubstr("--preprocess"));
+  const Outcome unknown = folder.run("classify one.jpg --model '" + std::string(PRONGHORN_SOURCE) +
+                                     "/tests/data/keras/nested_keras3.keras'");
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("--preprocess torch, caffe or tf"));
   folder.write("three.txt", "a\nb\nc\n");
   EXPECT_THAT(folder
                   .run("classify one.jpg --preprocess torch --labels three.txt --model '" +

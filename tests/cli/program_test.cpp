@@ -38,6 +38,26 @@ TEST(Program, WrongUsageIsOneLineAndStatusTwo) {
   }
 }
 
+TEST(Program, ShowsABarOnATerminalOnly) {
+  if (std::system("script --version >/dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "no `script` (bsdutils) to make a terminal";
+  }
+  const Folder folder;
+  write_colour_labels(folder);
+  for (int i = 0; i < 40; ++i) folder.picture("set/red/" + std::to_string(i) + ".jpg", 200, 60, 60);
+  const std::string command = "cd '" + folder.path().string() + "' && script -qec \"'" +
+                              PRONGHORN_PROGRAM + "' eval set --device reference --threads 1 " +
+                              colours() + "\" typescript >/dev/null";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const std::string shown = folder.read("typescript");
+  EXPECT_THAT(shown, HasSubstr("eval ["));
+  EXPECT_THAT(shown, HasSubstr(" images/s"));
+  EXPECT_THAT(shown, HasSubstr(" left"));
+  const Outcome piped = folder.run("eval set " + colours());
+  EXPECT_EQ(piped.status, 0);
+  EXPECT_EQ(piped.err, "");
+}
+
 TEST(Devices, ListsTheReference) {
   const Folder folder;
   const Outcome list = folder.run("devices --json out.json");

@@ -23,7 +23,7 @@ head = np.zeros((4, 8), np.float32)
 for colour in range(3):
     head[colour, [i for i, p in enumerate(pairs) if p[0] == colour]] = 2
     head[colour, [i for i, p in enumerate(pairs) if p[1] == colour]] = -2
-bias = np.array([0, 0, 0, 1], np.float32)
+bias = np.array([0, 0, 0, 2.5], np.float32)
 
 weights = {"first": first, "first_bias": np.full(8, 0.05, np.float32), "second": second,
            "second_bias": np.zeros(8, np.float32), "head": head, "head_bias": bias}
