@@ -44,7 +44,7 @@ struct Report {
   double top1_agreement = 0;  // of the quantized with the float graph, on the calibration images
   std::int64_t images = 0;
 };
-std::string to_json(const Report& report);   // schema in docs/cli.md
+std::string to_json(const Report& report);   // schema in docs/quantization.md
 std::string to_table(const Report& report);  // for people, worst layers marked
 
 // `graph` is float, with preprocess set. `device` runs the float and the quantized graph.
