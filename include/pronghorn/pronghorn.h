@@ -78,9 +78,15 @@ typedef struct ph_model ph_model;
 PH_API ph_status ph_model_load(const char* path, ph_model** model);
 /* A model inside the library: "tin200", ResNet50 v1.5 INT8 on the 200 classes of Tiny ImageNet. */
 PH_API ph_status ph_model_embedded(const char* name, ph_model** model);
+/* The same formats from memory; the bytes are copied. `name` stands for the file in messages. */
+PH_API ph_status ph_model_from_bytes(const void* data, size_t size, const char* name,
+                                     ph_model** model);
 PH_API void ph_model_free(ph_model* model);
 /* Writes a standard ONNX file; the file appears whole or not at all. */
 PH_API ph_status ph_model_save(const ph_model* model, const char* path);
+/* The bytes that ph_model_save writes; free with ph_bytes_free. The same model gives the same. */
+PH_API ph_status ph_model_to_bytes(const ph_model* model, void** data, size_t* size);
+PH_API void ph_bytes_free(void* data);
 
 typedef struct ph_model_info {
   size_t struct_size;
@@ -249,7 +255,7 @@ typedef struct ph_classify_options {
 typedef struct ph_classify_stats { /* seconds are summed over threads, except wall */
   size_t struct_size;
   double wall_seconds, read_seconds, decode_seconds, infer_seconds;
-  int64_t images, broken, encoded_bytes;
+  int64_t images, broken, encoded_bytes; /* images: the broken ones too */
 } ph_classify_stats;
 
 /* Reads, decodes, resizes, infers, overlapped on all threads; memory is bounded. */

@@ -44,7 +44,7 @@ struct PipelineStats {  // seconds summed over workers
   double decode_seconds = 0;  // decode, resize, crop
   double sink_seconds = 0;
   double wall_seconds = 0;
-  std::int64_t images = 0;
+  std::int64_t images = 0;  // broken ones too
   std::int64_t broken = 0;
   std::int64_t encoded_bytes = 0;
 };
