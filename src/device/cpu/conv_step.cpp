@@ -68,7 +68,7 @@ std::vector<std::int32_t> offsets(const graph::Shape& dst, std::int64_t row_step
   return at;
 }
 
-void choose_blocks(ConvStep& step, const Layout& src, const graph::Window& window) {
+void choose_blocks(ConvStep& step, const Layout& src, const graph::Window& window, int threads) {
   const auto pixels = static_cast<std::int64_t>(step.src_at.size());
   const auto panels = static_cast<std::int64_t>(step.packed.panels.size());
   const std::int64_t limit = step.packed.bytes() > kBigBlockBytes ? kBigBlockBytes : kBlockBytes;
@@ -77,7 +77,7 @@ void choose_blocks(ConvStep& step, const Layout& src, const graph::Window& windo
   // Blocks of equal size, in whole tiles.
   const std::int64_t blocks = (pixels + block - 1) / block;
   step.block = ((pixels + blocks - 1) / blocks + kTile - 1) / kTile * kTile;
-  const std::int64_t wanted = std::max<std::int64_t>(1, kItems / blocks);
+  const std::int64_t wanted = std::max<std::int64_t>(1, kItemsPerThread * threads / blocks);
   step.range = std::max<std::int64_t>(1, panels / wanted);
   step.ranges = (panels + step.range - 1) / step.range;
 }
@@ -123,7 +123,7 @@ Step make_conv_step(const Plan& plan, std::size_t node_index) {
                                                         : ConvResult::kBytes;
   const std::int32_t shift = to_u8(dst.dtype);
   step->pixels.store = {q.z_dst + shift, q.range.lo + shift, q.range.hi + shift, largest < 0x1p30};
-  choose_blocks(*step, src, q.window);
+  choose_blocks(*step, src, q.window, plan.pool->size());
 
   Step result;
   result.node = node.name;

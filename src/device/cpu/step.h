@@ -39,7 +39,7 @@ struct Step {
 struct Plan {
   std::shared_ptr<const graph::Graph> graph;
   const KernelSet* kernels = nullptr;
-  base::ThreadPool* pool = nullptr;  // for packing
+  base::ThreadPool* pool = nullptr;  // packs weights; its size is how many threads an image may get
   std::vector<Layout> layouts;       // by slot
   // The slot that a convolution reads when it is not that of its input: by index of node.
   std::map<std::size_t, Slot> copies;
