@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t kBlockBytes = 48 << 10;  // of input, when the weights are small
 constexpr std::int64_t kBigBlockBytes = 192
                                         << 10;  // when each block reads more than that of weights
-constexpr std::int64_t kItems = 12;             // enough to keep a few threads evenly loaded
+constexpr std::int64_t kItemsPerThread = 6;     // enough to keep threads evenly loaded
 constexpr std::int64_t kTile = 5;               // pixels that the AVX2 kernel makes at once
 
 struct ConvStep {
