@@ -131,7 +131,7 @@ class Judge:
     def shared(self, folder):
         """The trained ResNet50 through tf_keras, which loads its weights by name."""
         path = folder / "models" / "resnet50v1-tin200.h5"
-        photos = sorted((folder / "data" / "photos").glob("*.jp*g"))[:self.args.photos]
+        photos = sorted((folder / "data" / "photos").glob("*.[jJ]*"))[:self.args.photos]
         pixels = np.stack([np.asarray(Image.open(p).convert("RGB").resize((224, 224)))
                            for p in photos])
         model = tf_keras.applications.ResNet50(weights=None, classes=200,
