@@ -12,7 +12,11 @@ quantized: some of them quantized by onnxruntime.quantization.quantize_static in
            in steps of the last quantized tensor that can be told from the logits. Fails above
            --steps.
 export:    what ph_model_save writes of each, run by onnxruntime with its default optimisations
-           against our own logits, and loaded and saved again for equal bytes.
+           against our own logits, and loaded and saved again for equal bytes. Of a quantized file
+           onnxruntime must, without optimisation, give the very bits that it gives for the original.
+           With optimisation its int8 kernels depart from the file's own meaning (up to 5 % of the
+           range in the networks here, on a processor with AVX2 only and full-range weights): that
+           departure, measured on the original as "ort_itself", is granted on top of 2 %.
 
 Prints one line a case and writes --json FILE. Exit status 1 when anything fails.
 """
@@ -49,8 +53,12 @@ def relative(ours, theirs):
 
 def images_for(path, count, seed):
     """Smooth images and noise, about normalised: what a network meets."""
-    dims = [d.dim_value for d in onnx.load(path).graph.input[0].type.tensor_type.shape.dim]
+    tensor = onnx.load(path).graph.input[0].type.tensor_type
+    dims = [d.dim_value for d in tensor.shape.dim]
     rng = np.random.default_rng(seed)
+    if tensor.elem_type == onnx.TensorProto.UINT8:  # raw pixels, NHWC
+        coarse = rng.integers(0, 256, (count, dims[1] // 8 + 1, dims[2] // 8 + 1, dims[3]), np.uint8)
+        return coarse.repeat(8, 1).repeat(8, 2)[:, :dims[1], :dims[2]]
     coarse = rng.normal(0, 1, (count, dims[1], dims[2] // 8 + 1, dims[3] // 8 + 1))
     smooth = coarse.repeat(8, 2).repeat(8, 3)[:, :, :dims[2], :dims[3]]
     return (0.8 * smooth + 0.4 * rng.normal(0, 1, smooth.shape)).astype(np.float32)
@@ -155,18 +163,23 @@ def judge_export(report, library, name, path, args):
     ours = model.run(images, args.device, args.threads)
     theirs = run_ort(written, images)
     reloaded = library.load(written).run(images, args.device, args.threads)
-    error = relative(ours, theirs)
-    bar = 0.05 if model.info.quantized else FLOAT_BAR
-    report.add("export", name, {"error": error, "same_bytes": equal,
-                                "same_logits": bool((reloaded == ours).all())},
-               equal and (reloaded == ours).all() and error <= bar)
+    figures = {"error": relative(ours, theirs), "same_bytes": equal,
+               "same_logits": bool((reloaded == ours).all())}
+    bar = FLOAT_BAR
+    if model.info.quantized:
+        plain = run_ort(path, images, optimise=False)
+        figures["ort_itself"] = relative(run_ort(path, images), plain)
+        figures["ort_same_bits"] = bool((run_ort(written, images, optimise=False) == plain).all())
+        bar = 0.02 + figures["ort_itself"]
+    good = equal and figures["same_logits"] and figures.get("ort_same_bits", True)
+    report.add("export", name, figures, good and figures["error"] <= bar)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default="build/libpronghorn.so")
-    parser.add_argument("--model", action="append", default=[], help="another float model to judge")
+    parser.add_argument("--model", action="append", default=[], help="another model to judge")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--parts", default="float,quantized,export")
     parser.add_argument("--quantize", default="resnet18-opset13,mobilenetv2-opset13,"
@@ -201,11 +214,14 @@ def main():
                 link = f"{folder}/{name}.onnx"
                 pathlib.Path(link).symlink_to(pathlib.Path(path).resolve())
                 path = link
-            if "float" in parts:
+            quantized = any(n.op_type == "DequantizeLinear" for n in onnx.load(path).graph.node)
+            if quantized and "quantized" in parts:
+                attempt(judge_quantized, "quantized", name, path)
+            if not quantized and "float" in parts:
                 attempt(judge_float, "float", name, path)
             if "export" in parts:
                 attempt(judge_export, "export", name, path)
-            if name in args.quantize.split(",") or name in files:
+            if not quantized and (name in args.quantize.split(",") or name in files):
                 for label, setting in SETTINGS.items():
                     if "quantized" not in parts:
                         break
