@@ -102,8 +102,8 @@ void expect_close(const char* file, const graph::Preprocess& preprocess) {
     }
   }
   const double sqnr = 10 * std::log10(signal / noise);
-  RecordProperty("agreement_percent", std::to_string(100.0 * agreed / kImages));
-  RecordProperty("logits_sqnr_db", std::to_string(sqnr));
+  ::testing::Test::RecordProperty("agreement_percent", std::to_string(100.0 * agreed / kImages));
+  ::testing::Test::RecordProperty("logits_sqnr_db", std::to_string(sqnr));
   EXPECT_GE(agreed, static_cast<int>(0.96 * kImages));
   EXPECT_GT(sqnr, 24);
 }
