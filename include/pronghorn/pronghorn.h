@@ -31,7 +31,7 @@ extern "C" {
 /* The ABI's version: major changes break callers, minor ones add functions or trailing fields.
  * Structs that may grow begin with struct_size, which the caller sets to sizeof. */
 #define PH_ABI_MAJOR 0
-#define PH_ABI_MINOR 1
+#define PH_ABI_MINOR 2
 
 typedef enum ph_status {
   PH_OK = 0,
@@ -87,6 +87,9 @@ PH_API ph_status ph_model_save(const ph_model* model, const char* path);
 /* The bytes that ph_model_save writes; free with ph_bytes_free. The same model gives the same. */
 PH_API ph_status ph_model_to_bytes(const ph_model* model, void** data, size_t* size);
 PH_API void ph_bytes_free(void* data);
+/* The bytes that ph_model_save writes; free with ph_bytes_free. The same model gives the same. */
+PH_API ph_status ph_model_to_bytes(const ph_model* model, void** data, size_t* size);
+PH_API void ph_bytes_free(void* data);
 
 typedef struct ph_model_info {
   size_t struct_size;
@@ -102,8 +105,22 @@ typedef struct ph_model_info {
   const char* preprocess; /* "torch", "caffe", "tf", "custom"; "none" for u8 input or unknown */
   const char* format;     /* what it was read from: "onnx", "keras"; "embedded"; "" for a model
                              made in memory */
+  /* Float input of three channels: it is (pixel - mean) / std in the model's own channel order,
+   * blue first when preprocess_bgr is 1. All 0 when preprocess is "none". */
+  float preprocess_mean[3], preprocess_std[3];
+  int32_t preprocess_bgr;
+  int32_t preprocess_inside; /* 1: the preprocess was layers of the file, so that whoever used the
+                                file gave it pixels; 0: it was up to the caller */
 } ph_model_info;
 PH_API ph_status ph_model_get_info(const ph_model* model, ph_model_info* info);
+/* Output `index` of 0 .. count-1, in the order of the file. PH_INVALID_ARGUMENT out of range. */
+typedef struct ph_output_info {
+  size_t struct_size;
+  const char* name;
+  int32_t height, width, channels; /* of one image; a vector is 1 x 1 x channels */
+} ph_output_info;
+PH_API int32_t ph_model_output_count(const ph_model* model); /* 0 for NULL */
+PH_API ph_status ph_model_output(const ph_model* model, int32_t index, ph_output_info* info);
 /* One line a node; free with ph_string_free. */
 PH_API ph_status ph_model_describe(const ph_model* model, char** text);
 /* Node `index` of 0 .. nodes-1 in order of execution. PH_INVALID_ARGUMENT when out of range. */
@@ -216,12 +233,20 @@ PH_API ph_status ph_session_run(ph_session* session, const uint8_t* pixels, int6
  * PH_UNSUPPORTED when the model's input is u8. */
 PH_API ph_status ph_session_run_f32(ph_session* session, const float* inputs, int64_t batch,
                                     float* outputs);
-/* The same, queued: `done` is called once, on a thread of the session, with the status and its
- * message. Batches of one image that wait together are run together. The arrays must live until
+/* ph_session_run and ph_session_run_f32 for every output of the model: outputs[i] takes batch
+ * images of output i. `count` must be the number of outputs. */
+PH_API ph_status ph_session_run_all(ph_session* session, const uint8_t* pixels, int64_t batch,
+                                    float* const* outputs, int32_t count);
+PH_API ph_status ph_session_run_all_f32(ph_session* session, const float* inputs, int64_t batch,
+                                        float* const* outputs, int32_t count);
+/* ph_session_run, queued: `done` is called once, on a thread of the session, with the status and
+ * its message. Batches of one image that wait together are run together. The arrays must live until
  * then. */
 typedef void (*ph_done)(void* user, ph_status status, const char* message);
 PH_API ph_status ph_session_submit(ph_session* session, const uint8_t* pixels, int64_t batch,
                                    float* outputs, ph_done done, void* user);
+PH_API ph_status ph_session_submit_f32(ph_session* session, const float* inputs, int64_t batch,
+                                       float* outputs, ph_done done, void* user);
 
 /* Per-node times since profiling was switched on, as JSON. */
 PH_API ph_status ph_session_profile(ph_session* session, int32_t enable, char** json);

@@ -7,6 +7,7 @@
 
 #include <pronghorn/pronghorn.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -192,10 +193,23 @@ struct ModelInfo {
   std::string resize;
   std::string preprocess;
   std::string format;
+  std::array<float, 3> preprocess_mean{}, preprocess_std{};
+  bool preprocess_bgr = false;
+  bool preprocess_inside = false;
+  // Elements of one image's float input.
+  std::int64_t input_elements() const {
+    return std::int64_t{1} * input_height * input_width * input_channels;
+  }
   // Bytes of one image for Session::run.
   std::size_t pixel_bytes() const {
     return static_cast<std::size_t>(input_height) * static_cast<std::size_t>(input_width) * 3;
   }
+};
+
+struct OutputInfo {
+  std::string name;
+  int height = 0, width = 0, channels = 0;
+  std::int64_t size() const { return std::int64_t{1} * height * width * channels; }
 };
 
 struct NodeInfo {
@@ -220,6 +234,22 @@ class Model {
     return Model(model);
   }
 
+  // The same formats from memory; `name` stands for the file in messages.
+  static Model from_bytes(std::span<const std::byte> bytes, const std::string& name = "model") {
+    ph_model* model = nullptr;
+    check(ph_model_from_bytes(bytes.data(), bytes.size(), name.c_str(), &model));
+    return Model(model);
+  }
+
+  // The bytes of the file that save() writes.
+  std::vector<std::byte> to_bytes() const {
+    void* data = nullptr;
+    std::size_t size = 0;
+    check(ph_model_to_bytes(handle_.get(), &data, &size));
+    const std::unique_ptr<void, void (*)(void*)> owner(data, ph_bytes_free);
+    const auto* bytes = static_cast<const std::byte*>(data);
+    return {bytes, bytes + size};
+  }
   void save(const std::string& path) const { check(ph_model_save(handle_.get(), path.c_str())); }
   ModelInfo info() const {
     ph_model_info info{};
@@ -237,7 +267,18 @@ class Model {
             info.nodes,
             detail::text_or_empty(info.resize),
             detail::text_or_empty(info.preprocess),
-            detail::text_or_empty(info.format)};
+            detail::text_or_empty(info.format),
+            {info.preprocess_mean[0], info.preprocess_mean[1], info.preprocess_mean[2]},
+            {info.preprocess_std[0], info.preprocess_std[1], info.preprocess_std[2]},
+            info.preprocess_bgr != 0,
+            info.preprocess_inside != 0};
+  }
+  int output_count() const { return ph_model_output_count(handle_.get()); }
+  OutputInfo output(int index) const {
+    ph_output_info info{};
+    info.struct_size = sizeof info;
+    check(ph_model_output(handle_.get(), index, &info));
+    return {detail::text_or_empty(info.name), info.height, info.width, info.channels};
   }
   NodeInfo node(int index) const {
     ph_node_info info{};
@@ -359,7 +400,9 @@ using ClassifyStats = ph_classify_stats;
 class Session {
  public:
   explicit Session(const Model& model, const std::string& device = "", int threads = 0)
-      : classes_(model.info().classes), pixel_bytes_(model.info().pixel_bytes()) {
+      : classes_(model.info().classes),
+        pixel_bytes_(model.info().pixel_bytes()),
+        input_elements_(model.info().input_elements()) {
     const ph_session_options options{sizeof(ph_session_options), detail::or_null(device), threads};
     ph_session* session = nullptr;
     check(ph_session_create(model.get(), &options, &session));
@@ -388,27 +431,58 @@ class Session {
     run(pixels, batch, outputs);
     return outputs;
   }
-  // Queued. `pixels` and `outputs` must live until the future is ready.
-  std::future<void> submit(std::span<const std::uint8_t> pixels, std::int64_t batch,
-                           std::span<float> outputs) const {
+  // The same for float32 tensors as the graph takes them.
+  void run(std::span<const float> inputs, std::int64_t batch, std::span<float> outputs) const {
+    require(inputs.size() == static_cast<std::size_t>(batch * input_elements_), "inputs");
+    require(outputs.size() == static_cast<std::size_t>(batch * classes_), "outputs");
+    check(ph_session_run_f32(handle_.get(), inputs.data(), batch, outputs.data()));
+  }
+  // Every output of the model; the sizes of the arrays are the caller's to get right.
+  void run_all(std::span<const std::uint8_t> pixels, std::int64_t batch,
+               std::span<float* const> outputs) const {
+    require(pixels.size() == static_cast<std::size_t>(batch) * pixel_bytes_, "pixels");
+    check(ph_session_run_all(handle_.get(), pixels.data(), batch, outputs.data(),
+                             static_cast<std::int32_t>(outputs.size())));
+  }
+  void run_all(std::span<const float> inputs, std::int64_t batch,
+               std::span<float* const> outputs) const {
+    require(inputs.size() == static_cast<std::size_t>(batch * input_elements_), "inputs");
+    check(ph_session_run_all_f32(handle_.get(), inputs.data(), batch, outputs.data(),
+                                 static_cast<std::int32_t>(outputs.size())));
+  }
+
+  // Queued: calls `done` once, on a thread of the session, with nullptr or the Error; it must not
+  // throw. `pixels` (or `inputs`) and `outputs` must live until then.
+  using Done = std::function<void(std::exception_ptr)>;
+  void submit(std::span<const std::uint8_t> pixels, std::int64_t batch, std::span<float> outputs,
+              Done done) const {
     require(pixels.size() == static_cast<std::size_t>(batch) * pixel_bytes_, "pixels");
     require(outputs.size() == static_cast<std::size_t>(batch * classes_), "outputs");
-    auto promise = std::make_unique<std::promise<void>>();
-    std::future<void> future = promise->get_future();
-    check(ph_session_submit(
-        handle_.get(), pixels.data(), batch, outputs.data(),
-        [](void* user, ph_status status, const char* message) {
-          const std::unique_ptr<std::promise<void>> done(static_cast<std::promise<void>*>(user));
-          if (status == PH_OK) {
-            done->set_value();
-          } else {
-            done->set_exception(
-                std::make_exception_ptr(Error(status, detail::text_or_empty(message))));
-          }
-        },
-        promise.get()));
-    static_cast<void>(promise.release());
-    return future;
+    auto user = std::make_unique<Done>(std::move(done));
+    check(ph_session_submit(handle_.get(), pixels.data(), batch, outputs.data(), call, user.get()));
+    static_cast<void>(user.release());
+  }
+  void submit(std::span<const float> inputs, std::int64_t batch, std::span<float> outputs,
+              Done done) const {
+    require(inputs.size() == static_cast<std::size_t>(batch * input_elements_), "inputs");
+    require(outputs.size() == static_cast<std::size_t>(batch * classes_), "outputs");
+    auto user = std::make_unique<Done>(std::move(done));
+    check(ph_session_submit_f32(handle_.get(), inputs.data(), batch, outputs.data(), call,
+                                user.get()));
+    static_cast<void>(user.release());
+  }
+  // The same with a future.
+  std::future<void> submit(std::span<const std::uint8_t> pixels, std::int64_t batch,
+                           std::span<float> outputs) const {
+    auto promise = std::make_shared<std::promise<void>>();
+    submit(pixels, batch, outputs, keep(promise));
+    return promise->get_future();
+  }
+  std::future<void> submit(std::span<const float> inputs, std::int64_t batch,
+                           std::span<float> outputs) const {
+    auto promise = std::make_shared<std::promise<void>>();
+    submit(inputs, batch, outputs, keep(promise));
+    return promise->get_future();
   }
 
   // `on_result` returns false to stop; what it throws is thrown here. Called in source order, one
@@ -462,9 +536,23 @@ class Session {
       throw Error(PH_INVALID_ARGUMENT, std::string(what) + ": size differs from batch images");
     }
   }
+  static void call(void* user, ph_status status, const char* message) {
+    const std::unique_ptr<Done> done(static_cast<Done*>(user));
+    std::exception_ptr error;
+    if (status != PH_OK) {
+      error = std::make_exception_ptr(Error(status, detail::text_or_empty(message)));
+    }
+    (*done)(error);
+  }
+  static Done keep(std::shared_ptr<std::promise<void>> promise) {
+    return [promise = std::move(promise)](std::exception_ptr error) {
+      error ? promise->set_exception(error) : promise->set_value();
+    };
+  }
   std::unique_ptr<ph_session, detail::Free> handle_;
   std::int64_t classes_ = 0;
   std::size_t pixel_bytes_ = 0;
+  std::int64_t input_elements_ = 0;
 };
 
 struct Top {

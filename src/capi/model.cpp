@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cctype>
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
 #include "base/file.h"
 #include "capi/guard.h"
@@ -69,6 +71,17 @@ ph_status ph_model_embedded(const char* name, ph_model** model) {
   });
 }
 
+ph_status ph_model_from_bytes(const void* data, size_t size, const char* name, ph_model** model) {
+  return capi::guard([&] {
+    capi::require(data, "data");
+    capi::require(model, "model");
+    const auto* bytes = static_cast<const std::byte*>(data);
+    const auto copy = std::make_shared<const std::vector<std::byte>>(bytes, bytes + size);
+    *model =
+        new_model(import::import_model(base::Bytes(*copy), copy, name == nullptr ? "model" : name));
+  });
+}
+
 void ph_model_free(ph_model* model) { delete model; }
 
 ph_status ph_model_save(const ph_model* model, const char* path) {
@@ -78,6 +91,22 @@ ph_status ph_model_save(const ph_model* model, const char* path) {
     base::write_file(path, import::export_onnx(*model->graph));
   });
 }
+
+ph_status ph_model_to_bytes(const ph_model* model, void** data, size_t* size) {
+  return capi::guard([&] {
+    capi::require(model, "model");
+    capi::require(data, "data");
+    capi::require(size, "size");
+    const std::string bytes = import::export_onnx(*model->graph);
+    void* copy = std::malloc(bytes.size());
+    if (copy == nullptr) throw std::bad_alloc();
+    std::memcpy(copy, bytes.data(), bytes.size());
+    *data = copy;
+    *size = bytes.size();
+  });
+}
+
+void ph_bytes_free(void* data) { std::free(data); }
 
 ph_status ph_model_get_info(const ph_model* model, ph_model_info* info) {
   return capi::guard([&] {
@@ -98,6 +127,33 @@ ph_status ph_model_get_info(const ph_model* model, ph_model_info* info) {
     filled.resize = g.resize.c_str();
     filled.preprocess = filled.input_is_u8 ? "none" : name_of(g);
     filled.format = g.format.c_str();
+    if (g.preprocess && !filled.input_is_u8) {
+      std::copy(g.preprocess->mean.begin(), g.preprocess->mean.end(), filled.preprocess_mean);
+      std::copy(g.preprocess->std.begin(), g.preprocess->std.end(), filled.preprocess_std);
+      filled.preprocess_bgr = g.preprocess->bgr;
+      filled.preprocess_inside = g.metadata.count(import::kPreprocessInside) != 0;
+    }
+    capi::write_struct(filled, info, "info");
+  });
+}
+
+int32_t ph_model_output_count(const ph_model* model) {
+  return model == nullptr ? 0 : static_cast<int32_t>(model->graph->outputs.size());
+}
+
+ph_status ph_model_output(const ph_model* model, int32_t index, ph_output_info* info) {
+  return capi::guard([&] {
+    capi::require(model, "model");
+    const graph::Graph& g = *model->graph;
+    if (index < 0 || index >= static_cast<int32_t>(g.outputs.size())) {
+      base::fail(base::Status::kInvalidArgument, "output {}; 0 to {}", index, g.outputs.size() - 1);
+    }
+    const graph::Value& output = g.value(g.outputs[static_cast<std::size_t>(index)]);
+    ph_output_info filled{};
+    filled.name = output.name.c_str();
+    filled.height = static_cast<int32_t>(output.shape.h);
+    filled.width = static_cast<int32_t>(output.shape.w);
+    filled.channels = static_cast<int32_t>(output.shape.c);
     capi::write_struct(filled, info, "info");
   });
 }
@@ -177,6 +233,7 @@ ph_status ph_model_with_preprocess(const ph_model* model, const char* preset_nam
                  copy.name);
     }
     copy.preprocess = preset(preset_name);
+    copy.metadata.erase(import::kPreprocessInside);
     *changed = new_model(std::move(copy));
   });
 }

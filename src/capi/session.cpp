@@ -4,12 +4,33 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "capi/guard.h"
 #include "capi/objects.h"
 #include "runtime/device_list.h"
 
 using namespace pronghorn;
+
+namespace {
+
+std::span<float* const> outputs_of(float* const* outputs, int32_t count) {
+  capi::require(outputs, "outputs");
+  if (count < 1) base::fail(base::Status::kInvalidArgument, "count is {}; 1 or more", count);
+  for (int32_t i = 0; i < count; ++i) capi::require(outputs[i], "outputs[i]");
+  return {outputs, static_cast<std::size_t>(count)};
+}
+
+runtime::Session::Done done_of(ph_done done, void* user) {
+  if (done == nullptr) base::fail(base::Status::kInvalidArgument, "argument done is NULL");
+  return [done, user](std::exception_ptr error) {
+    std::string message;
+    const ph_status status = error ? capi::status_of(error, &message) : PH_OK;
+    done(user, status, message.c_str());
+  };
+}
+
+}  // namespace
 
 ph_status ph_session_create(const ph_model* model, const ph_session_options* options,
                             ph_session** session) {
@@ -56,18 +77,41 @@ ph_status ph_session_run_f32(ph_session* session, const float* inputs, int64_t b
   });
 }
 
+ph_status ph_session_run_all(ph_session* session, const uint8_t* pixels, int64_t batch,
+                             float* const* outputs, int32_t count) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(pixels, "pixels");
+    session->session->run_all(pixels, batch, outputs_of(outputs, count));
+  });
+}
+
+ph_status ph_session_run_all_f32(ph_session* session, const float* inputs, int64_t batch,
+                                 float* const* outputs, int32_t count) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(inputs, "inputs");
+    session->session->run_all_f32(inputs, batch, outputs_of(outputs, count));
+  });
+}
+
 ph_status ph_session_submit(ph_session* session, const uint8_t* pixels, int64_t batch,
                             float* outputs, ph_done done, void* user) {
   return capi::guard([&] {
     capi::require(session, "session");
     capi::require(pixels, "pixels");
     capi::require(outputs, "outputs");
-    if (done == nullptr) base::fail(base::Status::kInvalidArgument, "argument done is NULL");
-    session->session->submit(pixels, batch, outputs, [done, user](std::exception_ptr error) {
-      std::string message;
-      const ph_status status = error ? capi::status_of(error, &message) : PH_OK;
-      done(user, status, message.c_str());
-    });
+    session->session->submit(pixels, batch, outputs, done_of(done, user));
+  });
+}
+
+ph_status ph_session_submit_f32(ph_session* session, const float* inputs, int64_t batch,
+                                float* outputs, ph_done done, void* user) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(inputs, "inputs");
+    capi::require(outputs, "outputs");
+    session->session->submit_f32(inputs, batch, outputs, done_of(done, user));
   });
 }
 

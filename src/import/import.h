@@ -14,9 +14,16 @@
 
 namespace pronghorn::import {
 
+// The metadata key, value "1", of a graph whose preprocess was layers of the file it was read from.
+inline constexpr const char* kPreprocessInside = "pronghorn.preprocess_inside";
+
 // Recognises the format by content: ONNX, Keras .h5 (weights only in the keras.applications layout,
 // or a whole model), .keras, .weights.h5. Constants may alias the mapped file.
 graph::Graph import_model(const std::filesystem::path& path);
+// The same from memory. `owner` keeps `bytes` alive for as long as the graph; `name` stands for the
+// file in messages.
+graph::Graph import_model(base::Bytes bytes, std::shared_ptr<const void> owner,
+                          const std::string& name);
 
 // `name` stands for the file in messages. `owner` keeps `bytes` alive for as long as the graph.
 graph::Graph import_onnx(base::Bytes bytes, std::shared_ptr<const void> owner,

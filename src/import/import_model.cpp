@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "import/import.h"
@@ -32,16 +33,19 @@ bool is_hdf5(base::Bytes bytes) {
 
 }  // namespace
 
-graph::Graph import_model(const std::filesystem::path& path) {
-  const auto file = std::make_shared<const base::MappedFile>(path);
-  const base::Bytes bytes = file->bytes();
-  const std::string name = path.string();
+graph::Graph import_model(base::Bytes bytes, std::shared_ptr<const void> owner,
+                          const std::string& name) {
   if (bytes.empty()) base::fail(base::Status::kCorrupt, "{}: is empty; no model", name);
-  if (is_hdf5(bytes)) return import_keras_h5(bytes, file, name);
-  if (has_at(bytes, 0, kZipSignature)) return import_keras_zip(bytes, file, name);
-  if (looks_like_onnx(bytes)) return import_onnx(bytes, file, name);
+  if (is_hdf5(bytes)) return import_keras_h5(bytes, std::move(owner), name);
+  if (has_at(bytes, 0, kZipSignature)) return import_keras_zip(bytes, std::move(owner), name);
+  if (looks_like_onnx(bytes)) return import_onnx(bytes, std::move(owner), name);
   base::fail(base::Status::kUnsupported,
              "{}: is no model that we read: ONNX, Keras .h5, .weights.h5 or .keras", name);
+}
+
+graph::Graph import_model(const std::filesystem::path& path) {
+  const auto file = std::make_shared<const base::MappedFile>(path);
+  return import_model(file->bytes(), file, path.string());
 }
 
 }  // namespace pronghorn::import

@@ -36,7 +36,11 @@ graph::Graph import_whole(const nlohmann::json& config, hdf5::File& file, Naming
   const Model model = keras::read_model(config, name);
   const Weights weights(file, naming, group, model);
   graph::Graph graph = keras::make_graph(model, weights, name);
-  if (!graph.preprocess) graph.preprocess = keras::applications_preprocess(model);
+  if (graph.preprocess) {
+    graph.metadata[kPreprocessInside] = "1";
+  } else {
+    graph.preprocess = keras::applications_preprocess(model);
+  }
   set_resize(graph);
   return graph;
 }

@@ -32,6 +32,12 @@ void apply_preprocess(const graph::Preprocess& p, const std::uint8_t* pixels, st
   }
 }
 
+void check_batch(std::int64_t batch) {
+  if (batch < 1 || batch > (1 << 20)) {
+    base::fail(base::Status::kInvalidArgument, "batch is {}; 1 to {}", batch, 1 << 20);
+  }
+}
+
 }  // namespace
 
 Session::Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<device::Device> device,
@@ -70,12 +76,13 @@ Session::~Session() {
   if (server_.joinable()) server_.join();
 }
 
-void Session::run_raw(const void* inputs, std::int64_t batch, float* outputs, int threads) {
-  // A session gives its first output; the others of a model with several go to scratch.
+void Session::run_raw(const void* inputs, std::int64_t batch, std::span<float* const> outputs,
+                      int threads) {
+  // What the caller does not ask for, the outputs after the first, goes to scratch.
   const graph::Graph& graph = program_->graph();
-  std::vector<void*> dst{outputs};
+  std::vector<void*> dst(outputs.begin(), outputs.end());
   std::vector<base::Buffer> scratch;
-  for (std::size_t i = 1; i < graph.outputs.size(); ++i) {
+  for (std::size_t i = outputs.size(); i < graph.outputs.size(); ++i) {
     const graph::Value& v = graph.value(graph.outputs[i]);
     scratch.emplace_back(static_cast<std::size_t>(batch * v.shape.size()) * size_of(v.dtype));
     dst.push_back(scratch.back().data());
@@ -86,10 +93,9 @@ void Session::run_raw(const void* inputs, std::int64_t batch, float* outputs, in
   if (completion) completion->wait();
 }
 
-void Session::run(const std::uint8_t* pixels, std::int64_t batch, float* outputs, int threads) {
-  if (batch < 1 || batch > (1 << 20)) {
-    base::fail(base::Status::kInvalidArgument, "batch is {}; 1 to {}", batch, 1 << 20);
-  }
+void Session::run_pixels(const std::uint8_t* pixels, std::int64_t batch,
+                         std::span<float* const> outputs, int threads) {
+  check_batch(batch);
   if (input_is_u8_) return run_raw(pixels, batch, outputs, threads);
   if (!model_->preprocess) {
     base::fail(base::Status::kInvalidArgument,
@@ -103,32 +109,85 @@ void Session::run(const std::uint8_t* pixels, std::int64_t batch, float* outputs
   }
   base::Buffer floats(static_cast<std::size_t>(std::min(batch, kFloatPiece) * input_.size()) *
                       sizeof(float));
+  std::vector<float*> dst(outputs.begin(), outputs.end());
   for (std::int64_t first = 0; first < batch; first += kFloatPiece) {
     const std::int64_t count = std::min(kFloatPiece, batch - first);
     apply_preprocess(*model_->preprocess, pixels + first * input_.size(),
                      count * input_.h * input_.w, floats.as<float>());
-    run_raw(floats.data(), count, outputs + first * classes_, threads);
+    run_raw(floats.data(), count, dst, threads);
+    for (std::size_t i = 0; i < dst.size(); ++i) {
+      dst[i] += count * model_->value(model_->outputs[i]).shape.size();
+    }
   }
 }
 
-void Session::run_f32(const float* inputs, std::int64_t batch, float* outputs, int threads) {
+void Session::run_floats(const float* inputs, std::int64_t batch, std::span<float* const> outputs,
+                         int threads) {
   if (input_is_u8_) {
     base::fail(base::Status::kUnsupported, "model {} takes uint8 pixels, not float32",
                model_->name);
   }
-  if (batch < 1 || batch > (1 << 20)) {
-    base::fail(base::Status::kInvalidArgument, "batch is {}; 1 to {}", batch, 1 << 20);
-  }
+  check_batch(batch);
   run_raw(inputs, batch, outputs, threads);
 }
 
-void Session::submit(const std::uint8_t* pixels, std::int64_t batch, float* outputs, Done done) {
+void Session::run(const std::uint8_t* pixels, std::int64_t batch, float* outputs, int threads) {
+  run_pixels(pixels, batch, {&outputs, 1}, threads);
+}
+
+void Session::run_f32(const float* inputs, std::int64_t batch, float* outputs, int threads) {
+  run_floats(inputs, batch, {&outputs, 1}, threads);
+}
+
+void Session::check_outputs(std::span<float* const> outputs) const {
+  if (outputs.size() != model_->outputs.size()) {
+    base::fail(base::Status::kInvalidArgument, "{} arrays for the {} outputs of model {}",
+               outputs.size(), model_->outputs.size(), model_->name);
+  }
+  for (const graph::ValueId id : model_->outputs) {
+    const graph::Value& output = model_->value(id);
+    if (output.dtype != graph::DType::kF32) {
+      base::fail(base::Status::kUnsupported, "output {} of model {} is {}, must be float32",
+                 output.name, model_->name, graph::name_of(output.dtype));
+    }
+  }
+}
+
+void Session::run_all(const std::uint8_t* pixels, std::int64_t batch,
+                      std::span<float* const> outputs) {
+  check_outputs(outputs);
+  run_pixels(pixels, batch, outputs, 0);
+}
+
+void Session::run_all_f32(const float* inputs, std::int64_t batch,
+                          std::span<float* const> outputs) {
+  check_outputs(outputs);
+  run_floats(inputs, batch, outputs, 0);
+}
+
+void Session::queue(Request request) {
   {
     const std::lock_guard lock(mutex_);
     if (!server_.joinable()) server_ = std::thread([this] { serve(); });
-    queue_.push_back({pixels, batch, outputs, std::move(done)});
+    queue_.push_back(std::move(request));
   }
   changed_.notify_one();
+}
+
+void Session::submit(const std::uint8_t* pixels, std::int64_t batch, float* outputs, Done done) {
+  queue({pixels, false, batch, outputs, std::move(done)});
+}
+
+void Session::submit_f32(const float* inputs, std::int64_t batch, float* outputs, Done done) {
+  queue({inputs, true, batch, outputs, std::move(done)});
+}
+
+void Session::run_request(const void* inputs, bool floats, std::int64_t batch, float* outputs) {
+  if (floats) {
+    run_f32(static_cast<const float*>(inputs), batch, outputs);
+  } else {
+    run(static_cast<const std::uint8_t*>(inputs), batch, outputs);
+  }
 }
 
 void Session::serve() {
@@ -142,7 +201,7 @@ void Session::serve() {
         requests.push_back(std::move(queue_.front()));
         queue_.pop_front();
       } while (!queue_.empty() && requests.size() < kMostTogether && requests.back().batch == 1 &&
-               queue_.front().batch == 1);
+               queue_.front().batch == 1 && queue_.front().floats == requests[0].floats);
     }
     serve_together(requests);
   }
@@ -151,17 +210,20 @@ void Session::serve() {
 void Session::serve_together(std::vector<Request>& requests) {
   std::exception_ptr error;
   try {
+    const bool floats = requests[0].floats;
     if (requests.size() == 1) {
-      run(requests[0].pixels, requests[0].batch, requests[0].outputs);
+      run_request(requests[0].inputs, floats, requests[0].batch, requests[0].outputs);
     } else {
-      const auto image = static_cast<std::size_t>(input_.size());
+      const auto image =
+          static_cast<std::size_t>(input_.size()) * (floats ? sizeof(float) : std::size_t{1});
       const auto scores = static_cast<std::size_t>(classes_);
-      base::Buffer pixels(requests.size() * image);
+      base::Buffer inputs(requests.size() * image);
       std::vector<float> outputs(requests.size() * scores);
       for (std::size_t i = 0; i < requests.size(); ++i) {
-        std::memcpy(pixels.data() + i * image, requests[i].pixels, image);
+        std::memcpy(inputs.data() + i * image, requests[i].inputs, image);
       }
-      run(pixels.as<std::uint8_t>(), static_cast<std::int64_t>(requests.size()), outputs.data());
+      run_request(inputs.data(), floats, static_cast<std::int64_t>(requests.size()),
+                  outputs.data());
       for (std::size_t i = 0; i < requests.size(); ++i) {
         std::memcpy(requests[i].outputs, outputs.data() + i * scores, scores * sizeof(float));
       }

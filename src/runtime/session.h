@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -45,19 +46,34 @@ class Session {
   // the model's input is u8.
   void run_f32(const float* inputs, std::int64_t batch, float* outputs, int threads = 0);
 
-  // Queues run(); `done` is called once from the session's thread, with nullptr on success.
-  // Single images that wait together are run as one batch.
+  // The same for every output of the model: outputs[i] takes batch images of output i. Throws
+  // Error(kInvalidArgument) unless there are as many, Error(kUnsupported) when one is not float32.
+  void run_all(const std::uint8_t* pixels, std::int64_t batch, std::span<float* const> outputs);
+  void run_all_f32(const float* inputs, std::int64_t batch, std::span<float* const> outputs);
+
+  // Queues run() or run_f32(); `done` is called once from the session's thread, with nullptr on
+  // success. Single images that wait together are run as one batch.
   using Done = std::function<void(std::exception_ptr)>;
   void submit(const std::uint8_t* pixels, std::int64_t batch, float* outputs, Done done);
+  void submit_f32(const float* inputs, std::int64_t batch, float* outputs, Done done);
 
  private:
   struct Request {
-    const std::uint8_t* pixels;
+    const void* inputs;  // pixels, or floats
+    bool floats;
     std::int64_t batch;
     float* outputs;
     Done done;
   };
-  void run_raw(const void* inputs, std::int64_t batch, float* outputs, int threads);
+  void run_pixels(const std::uint8_t* pixels, std::int64_t batch, std::span<float* const> outputs,
+                  int threads);
+  void run_floats(const float* inputs, std::int64_t batch, std::span<float* const> outputs,
+                  int threads);
+  void run_raw(const void* inputs, std::int64_t batch, std::span<float* const> outputs,
+               int threads);
+  void run_request(const void* inputs, bool floats, std::int64_t batch, float* outputs);
+  void queue(Request request);
+  void check_outputs(std::span<float* const> outputs) const;
   void serve();
   void serve_together(std::vector<Request>& requests);
 
