@@ -5,6 +5,11 @@
 #   *_slow_test.cpp  -> test program <target>_slow_test, label "slow"
 #   *_<isa>.cpp      -> compiled with that instruction set's flags
 set(PH_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
+set(PH_ISA_FLAGS_avxvnni ${PH_ISA_FLAGS_avx2} -mavxvnni)
+set(PH_ISA_FLAGS_avx512vnni ${PH_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq
+    -mavx512vnni -mprefer-vector-width=512
+    -Wno-maybe-uninitialized) # g++ 12 warns of its own intrinsics (GCC bug 105593)
+set(PH_ISA_FLAGS_amx ${PH_ISA_FLAGS_avx512vnni} -mamx-tile -mamx-int8)
 
 function(ph_isa_flags)
   foreach(source IN LISTS ARGN)

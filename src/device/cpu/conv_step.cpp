@@ -16,6 +16,10 @@ constexpr std::int64_t kBigBlockBytes = 192
                                         << 10;  // when each block reads more than that of weights
 constexpr std::int64_t kItemsPerThread = 6;     // enough to keep threads evenly loaded
 constexpr std::int64_t kTile = 5;               // pixels that the AVX2 kernel makes at once
+constexpr std::int64_t kMatrixTile = 32;        // pixels that a matrix unit makes at once
+constexpr std::int64_t kMatrixItemsPerThread = 2;      // an item has its tiles to set up
+constexpr std::int64_t kMatrixBlockBytes = 512 << 10;  // of gathered windows
+constexpr std::int64_t kGroupWeights = 200 << 10;  // weights worth reading once for several images
 
 struct ConvStep {
   PackedConv packed;
@@ -27,7 +31,52 @@ struct ConvStep {
   std::int64_t block = 0;    // pixels
   std::int64_t range = 0;    // panels
   std::int64_t ranges = 0;
+  std::int64_t panels = 0;
+  std::int64_t group_block = 0;  // pixels, of several images
 };
+
+void run_matrix(const ConvStep& step, const KernelSet& kernels, const ConvPixels& px,
+                std::int64_t first_panel, std::int64_t last_panel) {
+  thread_local base::Buffer tiles;  // a few hundred KiB a thread, kept from layer to layer
+  const MatrixConv& conv = step.packed.matrix->conv;
+  const auto needed = static_cast<std::size_t>((px.count + 15) / 16 * 16 * conv.k_tiles * 64);
+  if (tiles.size() < needed) tiles = base::Buffer(needed);
+  kernels.conv_matrix(&conv, static_cast<std::int32_t>(first_panel),
+                      static_cast<std::int32_t>(last_panel), &px, tiles.as<std::uint8_t>());
+}
+
+// The pixels of all images as one list, so that tiles run across their borders.
+void run_group(const ConvStep& step, const KernelSet& kernels, const Group& group) {
+  const auto pixels = static_cast<std::int64_t>(step.src_at.size());
+  ConvPixels px = step.pixels;
+  px.src = reinterpret_cast<const std::uint8_t*>(group.slots[step.src]) + step.src_first;
+  px.dst = reinterpret_cast<std::uint8_t*>(group.slots[step.dst]) + step.dst_first;
+  const bool residual = px.result == ConvResult::kBytesResidual;
+  if (residual) {
+    px.res = reinterpret_cast<const std::uint8_t*>(group.slots[step.res]) + step.res_first;
+  }
+  thread_local std::vector<std::int32_t> at[3];
+  const auto spread = [&](const std::vector<std::int32_t>& one, std::vector<std::int32_t>& all) {
+    all.resize(static_cast<std::size_t>(pixels * group.images));
+    for (std::int64_t i = 0; i < group.images; ++i) {
+      const auto shift = static_cast<std::int32_t>(i * group.stride);
+      for (std::int64_t p = 0; p < pixels; ++p) {
+        all[static_cast<std::size_t>(i * pixels + p)] = one[static_cast<std::size_t>(p)] + shift;
+      }
+    }
+    return all.data();
+  };
+  const std::int32_t* src_at = spread(step.src_at, at[0]);
+  const std::int32_t* dst_at = spread(step.dst_at, at[1]);
+  const std::int32_t* res_at = residual ? spread(step.res_at, at[2]) : nullptr;
+  for (std::int64_t first = 0; first < pixels * group.images; first += step.group_block) {
+    px.count = std::min(step.group_block, pixels * group.images - first);
+    px.src_at = src_at + first;
+    px.dst_at = dst_at + first;
+    px.res_at = residual ? res_at + first : nullptr;
+    run_matrix(step, kernels, px, 0, step.panels);
+  }
+}
 
 void run(const ConvStep& step, const KernelSet& kernels, Slots slots, std::int64_t item) {
   const auto first = static_cast<std::size_t>(item / step.ranges * step.block);
@@ -43,7 +92,13 @@ void run(const ConvStep& step, const KernelSet& kernels, Slots slots, std::int64
     res = reinterpret_cast<const std::uint8_t*>(slots[step.res]) + step.res_first;
     px.res_at = step.res_at.data() + first;
   }
-  const auto count = static_cast<std::int64_t>(step.packed.panels.size());
+  if (step.packed.matrix != nullptr) {
+    px.dst = dst;
+    px.res = res;
+    run_matrix(step, kernels, px, panel, std::min(panel + step.range, step.panels));
+    return;
+  }
+  const std::int64_t count = step.panels;
   for (std::int64_t p = panel; p < std::min(panel + step.range, count); ++p) {
     const PackedPanel& packed = step.packed.panels[static_cast<std::size_t>(p)];
     px.dst = dst + packed.channel * step.element;
@@ -70,7 +125,21 @@ std::vector<std::int32_t> offsets(const graph::Shape& dst, std::int64_t row_step
 
 void choose_blocks(ConvStep& step, const Layout& src, const graph::Window& window, int threads) {
   const auto pixels = static_cast<std::int64_t>(step.src_at.size());
-  const auto panels = static_cast<std::int64_t>(step.packed.panels.size());
+  const std::int64_t panels = step.panels;
+  if (step.packed.matrix != nullptr) {
+    const std::int64_t per_tile = std::int64_t{step.packed.matrix->conv.k_tiles} * 64 * kMatrixTile;
+    const std::int64_t tiles = std::max<std::int64_t>(kMatrixBlockBytes / per_tile, 1);
+    step.group_block = tiles * kMatrixTile;
+    // Alone, an image is shared by threads: enough items for them, whole tiles each.
+    const std::int64_t all = (pixels + kMatrixTile - 1) / kMatrixTile;
+    const std::int64_t items = threads * kMatrixItemsPerThread;
+    const std::int64_t blocks = std::max(std::min(all, items), (all + tiles - 1) / tiles);
+    step.block = (all + blocks - 1) / blocks * kMatrixTile;
+    const std::int64_t wanted = std::max<std::int64_t>(1, items / blocks);
+    step.range = std::max<std::int64_t>(2, (panels / wanted + 1) / 2 * 2);
+    step.ranges = (panels + step.range - 1) / step.range;
+    return;
+  }
   const std::int64_t limit = step.packed.bytes() > kBigBlockBytes ? kBigBlockBytes : kBlockBytes;
   const std::int64_t per_pixel = src.pixel() * window.sh * window.sw;
   const std::int64_t block = std::max<std::int64_t>(limit / per_pixel, 2 * kTile);
@@ -100,7 +169,11 @@ Step make_conv_step(const Plan& plan, std::size_t node_index) {
   step->packed = pack_conv(
       {&q.window, dst.shape.c, src.shape.c, graph.constant(node.inputs[1]).values<std::int8_t>(),
        graph.constant(node.inputs[2]).values<std::int32_t>(), q.m, z_src},
-      src, plan.kernels->packing, *plan.pool);
+      src, *plan.kernels, *plan.pool);
+  step->panels = (dst.shape.c + kPanel - 1) / kPanel;
+  if (step->packed.matrix == nullptr) {
+    step->panels = static_cast<std::int64_t>(step->packed.panels.size());
+  }
   step->src = src_slot;
   step->dst = plan.slot_of(node.output);
   step->src_first = src.first() - q.window.pad_top * src.pitch() - q.window.pad_left * src.pixel();
@@ -127,8 +200,10 @@ Step make_conv_step(const Plan& plan, std::size_t node_index) {
 
   Step result;
   result.node = node.name;
-  result.kernel =
-      fmt::format("{}/{}", plan.kernels->name, step->packed.depthwise ? "depthwise" : "conv");
+  result.kernel = fmt::format("{}/{}", plan.kernels->name,
+                              step->packed.depthwise           ? "depthwise"
+                              : step->packed.matrix == nullptr ? "conv"
+                                                               : "conv_matrix");
   result.dst = step->dst;
   const auto pixels = static_cast<std::int64_t>(step->src_at.size());
   result.items = (pixels + step->block - 1) / step->block * step->ranges;
@@ -136,6 +211,12 @@ Step make_conv_step(const Plan& plan, std::size_t node_index) {
   result.run = [step, kernels = plan.kernels](Slots slots, std::int64_t item) {
     run(*step, *kernels, slots, item);
   };
+  if (step->packed.matrix != nullptr) {
+    result.together = step->packed.bytes() >= kGroupWeights;
+    result.run_group = [step, kernels = plan.kernels](const Group& group) {
+      run_group(*step, *kernels, group);
+    };
+  }
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "graph/passes/passes.h"
@@ -15,21 +16,29 @@ std::int64_t aligned(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
 
-// A context for the time of one image.
+// A context for the time of a group of images.
 class CpuProgram::Lease {
  public:
-  explicit Lease(CpuProgram& program) : program_(program) {
+  Lease(CpuProgram& program, std::int64_t images) : program_(program) {
     {
       const std::lock_guard lock(program.mutex_);
-      if (!program.idle_.empty()) {
-        context_ = std::move(program.idle_.back());
-        program.idle_.pop_back();
+      auto& idle = program.idle_;
+      const auto found = std::find_if(idle.begin(), idle.end(),
+                                      [&](const auto& c) { return c->images >= images; });
+      if (found != idle.end()) {
+        context_ = std::move(*found);
+        idle.erase(found);
         return;
       }
-      ++program.contexts_;
+      if (!idle.empty()) {  // too small: replaced
+        program.context_images_ -= idle.back()->images;
+        idle.pop_back();
+      }
+      program.context_images_ += images;
     }
     context_ = std::make_unique<Context>();
-    context_->memory = base::Buffer(static_cast<std::size_t>(program.context_bytes_));
+    context_->images = images;
+    context_->memory = base::Buffer(static_cast<std::size_t>(program.context_bytes_ * images));
     std::byte* memory = context_->memory.data();
     std::memset(memory, 0, context_->memory.size());
     for (const std::int64_t offset : program.offsets_) {
@@ -57,6 +66,11 @@ CpuProgram::CpuProgram(std::shared_ptr<const graph::Graph> graph, const KernelSe
   for (const Step& step : steps_) weight_bytes_ += step.memory_bytes;
   timers_ = std::vector<Timer>(steps_.size());
   place_slots();
+  const bool groups =
+      std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return s.together; });
+  constexpr std::int64_t kReach = std::numeric_limits<std::int32_t>::max();  // of pixel offsets
+  if (groups)
+    most_images_ = std::clamp<std::int64_t>(kReach / context_bytes_, 1, Plan::kMostImages);
 }
 
 // Activations share an arena; inputs, outputs, copies and the scratch space have places of their
@@ -100,54 +114,108 @@ std::unique_ptr<Completion> CpuProgram::submit(const Submission& submission) {
   }
   const int threads = submission.threads == 1 ? 1 : pool_.size();
   // Whole images for each thread as far as they go round, the rest with all threads on each image.
-  const std::int64_t whole = threads == 1 ? submission.batch : submission.batch / threads * threads;
-  if (threads == 1) {
-    for (std::int64_t i = 0; i < whole; ++i) run_image(submission, i, false);
-  } else {
-    pool_.parallel_for(whole, [&](std::int64_t i, int) { run_image(submission, i, false); });
+  const std::int64_t whole = submission.batch / threads * threads;
+  const std::int64_t each = whole / threads;
+  if (each > 0) {
+    // Groups of equal size.
+    const std::int64_t rounds = (each + most_images_ - 1) / most_images_;
+    const std::int64_t group = (each + rounds - 1) / rounds;
+    const auto run = [&](std::int64_t g, int) {
+      run_images(submission, g * group, std::min(group, whole - g * group), false);
+    };
+    const std::int64_t groups = (whole + group - 1) / group;
+    if (threads == 1) {
+      for (std::int64_t g = 0; g < groups; ++g) run(g, 0);
+    } else {
+      pool_.parallel_for(groups, run);
+    }
   }
-  for (std::int64_t i = whole; i < submission.batch; ++i) run_image(submission, i, true);
+  for (std::int64_t i = whole; i < submission.batch; ++i) run_images(submission, i, 1, true);
   return nullptr;
 }
 
-void CpuProgram::run_image(const Submission& submission, std::int64_t image, bool parallel) {
+void CpuProgram::run_images(const Submission& submission, std::int64_t first, std::int64_t count,
+                            bool parallel) {
   const graph::Graph& graph = *plan_.graph;
-  const Lease lease(*this);
-  const Slots slots = lease.slots();
+  const Lease lease(*this, count);
   const auto bytes = [&](const Layout& layout) { return layout.shape.h * layout.row(); };
-  for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
-    const Layout& layout = plan_.layout_of(graph.inputs[i]);
-    copy_in(layout, static_cast<const std::byte*>(submission.inputs[i]) + image * bytes(layout),
-            slots[plan_.slot_of(graph.inputs[i])]);
+  const auto slots_of = [&](std::int64_t image, std::vector<std::byte*>& slots) -> Slots {
+    if (image == 0) return lease.slots();
+    slots.assign(lease.slots().begin(), lease.slots().end());
+    for (std::byte*& slot : slots) {
+      if (slot != nullptr) slot += image * context_bytes_;
+    }
+    return slots;
+  };
+  std::vector<std::byte*> moved;
+  for (std::int64_t image = 0; image < count; ++image) {
+    const Slots slots = slots_of(image, moved);
+    for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
+      const Layout& layout = plan_.layout_of(graph.inputs[i]);
+      copy_in(layout,
+              static_cast<const std::byte*>(submission.inputs[i]) + (first + image) * bytes(layout),
+              slots[plan_.slot_of(graph.inputs[i])]);
+    }
   }
-  for (std::size_t s = 0; s < steps_.size(); ++s) run_step(s, slots, parallel);
-  for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
-    const Layout& layout = plan_.layout_of(graph.outputs[i]);
-    copy_out(layout, slots[plan_.slot_of(graph.outputs[i])],
-             static_cast<std::byte*>(submission.outputs[i]) + image * bytes(layout));
+  // One image after another as long as its activations matter more than weights, then together.
+  for (std::size_t s = 0; s < steps_.size();) {
+    if (count > 1 && steps_[s].together) {
+      run_group(s++, {lease.slots(), context_bytes_, count});
+      continue;
+    }
+    std::size_t end = s + 1;
+    while (end < steps_.size() && !(count > 1 && steps_[end].together)) ++end;
+    for (std::int64_t image = 0; image < count; ++image) {
+      const Slots slots = slots_of(image, moved);
+      for (std::size_t i = s; i < end; ++i) run_step(i, slots, parallel);
+    }
+    s = end;
+  }
+  for (std::int64_t image = 0; image < count; ++image) {
+    const Slots slots = slots_of(image, moved);
+    for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
+      const Layout& layout = plan_.layout_of(graph.outputs[i]);
+      copy_out(layout, slots[plan_.slot_of(graph.outputs[i])],
+               static_cast<std::byte*>(submission.outputs[i]) + (first + image) * bytes(layout));
+    }
   }
 }
 
 void CpuProgram::run_step(std::size_t index, Slots slots, bool parallel) {
-  using Clock = std::chrono::steady_clock;
   const Step& step = steps_[index];
   const bool timed = profiling_.load(std::memory_order_relaxed);
   const auto start = timed ? Clock::now() : Clock::time_point();
   fill_border(plan_.layouts[step.dst], slots[step.dst]);
-  if (parallel && step.items > 1) {
+  if (!parallel && step.run_group) {
+    step.run_group({slots, 0, 1});
+  } else if (parallel && step.items > 1) {
     pool_.parallel_for(step.items, [&](std::int64_t item, int) { step.run(slots, item); });
   } else {
     for (std::int64_t item = 0; item < step.items; ++item) step.run(slots, item);
   }
-  if (!timed) return;
+  if (timed) add_time(index, start, 1);
+}
+
+void CpuProgram::run_group(std::size_t index, const Group& group) {
+  const Step& step = steps_[index];
+  const bool timed = profiling_.load(std::memory_order_relaxed);
+  const auto start = timed ? Clock::now() : Clock::time_point();
+  for (std::int64_t image = 0; image < group.images; ++image) {
+    fill_border(plan_.layouts[step.dst], group.slots[step.dst] + image * group.stride);
+  }
+  step.run_group(group);
+  if (timed) add_time(index, start, group.images);
+}
+
+void CpuProgram::add_time(std::size_t index, Clock::time_point start, std::int64_t images) {
   const auto spent = std::chrono::nanoseconds(Clock::now() - start).count();
   timers_[index].nanoseconds.fetch_add(spent, std::memory_order_relaxed);
-  timers_[index].calls.fetch_add(1, std::memory_order_relaxed);
+  timers_[index].calls.fetch_add(images, std::memory_order_relaxed);
 }
 
 std::int64_t CpuProgram::memory_bytes() const {
   const std::lock_guard lock(mutex_);
-  return weight_bytes_ + contexts_ * context_bytes_;
+  return weight_bytes_ + context_images_ * context_bytes_;
 }
 
 void CpuProgram::set_profiling(bool on) {

@@ -14,6 +14,9 @@ namespace {
 // 16-bit sums of one quad: for each output channel and half, its positive and its negative weights.
 constexpr std::size_t kSums = 2 * 2 * kPanel;
 constexpr int kMostSum = 128;  // 255 * 128 fits 16 bits
+
+constexpr std::int64_t kTileRow = 64;      // bytes of a window in one tile
+constexpr std::int64_t kTileBytes = 1024;  // 16 pixels of them, or 16 quads of 16 output channels
 // What the first part of a split quad keeps of a sum: small enough for two or three such quads to
 // share a group, chosen by trying on trained networks.
 constexpr int kSplitSum = 44;
@@ -227,7 +230,7 @@ void pack_depthwise(const ConvWeights& w, const Layout& src, std::int64_t channe
 
 // bias - sum of z * w, in the two's complement of s32: the exact sum of the law fits, what is on
 // the way to it need not. Returns a bound on |acc * m|.
-double pack_channel(const ConvWeights& w, std::int64_t oc, std::size_t slot, PackedPanel& panel) {
+double pack_channel(const ConvWeights& w, std::int64_t oc, std::int32_t* bias_dst, float* m_dst) {
   const std::int64_t ic = w.ic / w.window->groups;
   const std::int64_t group = oc / (w.oc / w.window->groups);
   const std::int64_t size = ic * w.window->kh * w.window->kw;
@@ -241,26 +244,93 @@ double pack_channel(const ConvWeights& w, std::int64_t oc, std::size_t slot, Pac
     magnitude += std::abs(int{weights[i]});
   }
   const std::int64_t bias = w.bias[static_cast<std::size_t>(oc)] - zero;
-  panel.bias[slot] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias));
-  panel.m[slot] = w.m[static_cast<std::size_t>(oc)];
+  *bias_dst = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias));
+  *m_dst = w.m[static_cast<std::size_t>(oc)];
   return (std::abs(static_cast<double>(bias)) + 255.0 * static_cast<double>(magnitude)) *
-         std::abs(static_cast<double>(panel.m[slot]));
+         std::abs(static_cast<double>(*m_dst));
+}
+
+// Lays the runs of a window end to end in rows of 64 bytes; a run that does not fit is cut.
+void lay_out(const std::vector<Run>& runs, PackedMatrix& matrix) {
+  std::int64_t k = 0;
+  bool whole = true;
+  for (const Run& run : runs) {
+    for (std::int64_t done = 0; done < run.length;) {
+      const std::int64_t length = std::min(kTileRow - k % kTileRow, run.length - done);
+      whole &= length == kTileRow;
+      matrix.pieces.push_back(
+          {length == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << length) - 1,
+           static_cast<std::int32_t>(run.tap + done),
+           static_cast<std::int32_t>(k / kTileRow * kTileBytes + k % kTileRow)});
+      k += length;
+      done += length;
+    }
+  }
+  matrix.conv.k_tiles = static_cast<std::int32_t>((k + kTileRow - 1) / kTileRow);
+  matrix.conv.whole = whole;
+}
+
+// Returns a bound on |acc * m|.
+double pack_matrix(const ConvWeights& w, const Layout& src, base::ThreadPool& pool,
+                   PackedMatrix& matrix) {
+  const std::vector<Run> runs = runs_of(w, src, 0);
+  lay_out(runs, matrix);
+  MatrixConv& conv = matrix.conv;
+  const std::int64_t panels = (w.oc + kPanel - 1) / kPanel;
+  matrix.weights = base::Buffer(static_cast<std::size_t>(panels * conv.k_tiles * kTileBytes));
+  matrix.bias.assign(static_cast<std::size_t>(panels * kPanel), 0);
+  matrix.m.assign(static_cast<std::size_t>(panels * kPanel), 0.0f);
+  std::vector<double> largest(static_cast<std::size_t>(panels), 0.0);
+  const std::int64_t stride = w.ic * w.window->kh * w.window->kw;
+  pool.parallel_for(panels, [&](std::int64_t panel, int) {
+    auto* tiles = matrix.weights.as<std::int8_t>() + panel * conv.k_tiles * kTileBytes;
+    std::memset(tiles, 0, static_cast<std::size_t>(conv.k_tiles * kTileBytes));
+    for (std::int64_t oc = panel * kPanel; oc < std::min(w.oc, (panel + 1) * kPanel); ++oc) {
+      double& most = largest[static_cast<std::size_t>(panel)];
+      most = std::max(most, pack_channel(w, oc, &matrix.bias[static_cast<std::size_t>(oc)],
+                                         &matrix.m[static_cast<std::size_t>(oc)]));
+      const std::int8_t* weights = w.values.data() + oc * stride;
+      std::int64_t k = 0;
+      for (const Run& run : runs) {
+        for (std::int64_t i = 0; i < run.length; ++i, ++k) {
+          // k / 64: the tile; a quad of four k is a row of it.
+          tiles[k / kQuad * kQuadBytes + oc % kPanel * kQuad + k % kQuad] = weights[run.weight + i];
+        }
+      }
+    }
+  });
+  conv.weights = matrix.weights.as<std::int8_t>();
+  conv.bias = matrix.bias.data();
+  conv.m = matrix.m.data();
+  conv.piece = matrix.pieces.data();
+  conv.pieces = static_cast<std::int32_t>(matrix.pieces.size());
+  conv.channels = static_cast<std::int32_t>(w.oc);
+  return *std::max_element(largest.begin(), largest.end());
 }
 
 }  // namespace
 
 std::int64_t PackedConv::bytes() const {
   std::int64_t sum = 0;
+  if (matrix != nullptr) {
+    sum = static_cast<std::int64_t>(matrix->weights.size() + 8 * matrix->bias.size() +
+                                    sizeof(MatrixPiece) * matrix->pieces.size());
+  }
   for (const PackedPanel& p : panels) {
     sum += static_cast<std::int64_t>(p.weights.size() + 4 * p.taps.size() + 8 * kPanel);
   }
   return sum;
 }
 
-PackedConv pack_conv(const ConvWeights& w, const Layout& src, ConvPacking packing,
+PackedConv pack_conv(const ConvWeights& w, const Layout& src, const KernelSet& kernels,
                      base::ThreadPool& pool) {
   const std::int64_t groups = w.window->groups;
   PackedConv packed;
+  if (kernels.conv_matrix != nullptr && groups == 1) {
+    packed.matrix = std::make_unique<PackedMatrix>();
+    packed.largest = pack_matrix(w, src, pool, *packed.matrix);
+    return packed;
+  }
   packed.depthwise = groups > 1 && w.ic == groups && w.oc == groups;
   // Panels never cross groups, but a depthwise panel is 16 groups.
   const std::int64_t parts = packed.depthwise ? 1 : groups;
@@ -279,7 +349,9 @@ PackedConv pack_conv(const ConvWeights& w, const Layout& src, ConvPacking packin
     panel.m.assign(kPanel, 0.0f);
     for (std::int64_t c = 0; c < channels; ++c) {
       double& most = largest[static_cast<std::size_t>(index)];
-      most = std::max(most, pack_channel(w, panel.channel + c, static_cast<std::size_t>(c), panel));
+      most = std::max(most,
+                      pack_channel(w, panel.channel + c, &panel.bias[static_cast<std::size_t>(c)],
+                                   &panel.m[static_cast<std::size_t>(c)]));
     }
     if (packed.depthwise) {
       pack_depthwise(w, src, channels, panel);
@@ -288,7 +360,7 @@ PackedConv pack_conv(const ConvWeights& w, const Layout& src, ConvPacking packin
     panel.conv.channels = static_cast<std::int32_t>(channels);
     pack_panel(quads_of(w.values.data() + panel.channel * stride, stride, channels,
                         runs_of(w, src, group)),
-               packing, panel);
+               kernels.packing, panel);
   });
   packed.largest = *std::max_element(largest.begin(), largest.end());
   return packed;

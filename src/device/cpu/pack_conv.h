@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -36,14 +37,24 @@ struct PackedPanel {
   DepthwisePanel depthwise{};  // of a depthwise one
 };
 
+// All output channels of a convolution for a matrix unit.
+struct PackedMatrix {
+  base::Buffer weights;
+  std::vector<std::int32_t> bias;
+  std::vector<float> m;
+  std::vector<MatrixPiece> pieces;
+  MatrixConv conv{};
+};
+
 struct PackedConv {
   bool depthwise = false;
-  std::vector<PackedPanel> panels;
-  double largest = 0;  // a bound on |acc * m|
+  std::vector<PackedPanel> panels;       // empty when there is a matrix
+  std::unique_ptr<PackedMatrix> matrix;  // of a set with a matrix unit
+  double largest = 0;                    // a bound on |acc * m|
   std::int64_t bytes() const;
 };
 
-PackedConv pack_conv(const ConvWeights& weights, const Layout& src, ConvPacking packing,
+PackedConv pack_conv(const ConvWeights& weights, const Layout& src, const KernelSet& kernels,
                      base::ThreadPool& pool);
 
 }  // namespace pronghorn::device::cpu

@@ -34,6 +34,7 @@ TEST(PackConv, GroupsKeepThePromiseAndLoseNothing) {
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 random(seed);
   base::ThreadPool pool(2);
+  constexpr KernelSet kPairs{.name = "pairs", .packing = ConvPacking::kPairSums};
   for (const double sigma : {10.0, 35.0, 300.0}) {
     const graph::Window window{3, 3, 1, 1, 1, 1, 1, 1};
     const std::int64_t ic = 24, oc = 37, size = 9 * ic;
@@ -46,8 +47,7 @@ TEST(PackConv, GroupsKeepThePromiseAndLoseNothing) {
     const std::vector<float> m(static_cast<std::size_t>(oc), 0.5f);
     const std::vector<std::int32_t> z = {0};
     const Layout src{graph::DType::kU8, {10, 10, ic}, {1, 1, 1, 1, {0}}};
-    const PackedConv packed =
-        pack_conv({&window, oc, ic, weights, bias, m, z}, src, ConvPacking::kPairSums, pool);
+    const PackedConv packed = pack_conv({&window, oc, ic, weights, bias, m, z}, src, kPairs, pool);
     ASSERT_EQ(packed.panels.size(), 3u);
     for (const PackedPanel& panel : packed.panels) {
       const std::int8_t* at = panel.conv.weights;

@@ -23,6 +23,13 @@ namespace pronghorn::device::cpu {
 using Slot = std::size_t;
 using Slots = std::span<std::byte* const>;
 
+// Images whose buffers lie side by side: slot s of image i is slots[s] + i * stride.
+struct Group {
+  Slots slots;  // of the first image
+  std::int64_t stride = 0;
+  std::int64_t images = 1;
+};
+
 // One node (or copy) on one image. `items` independent parts may run at once, in any order, after
 // the borders of `dst` have been filled.
 struct Step {
@@ -33,10 +40,16 @@ struct Step {
   std::int64_t memory_bytes = 0;  // weights and tables
   std::size_t scratch_bytes = 0;  // of the slot after the last layout, contents immaterial
   std::function<void(Slots, std::int64_t item)> run;
+  // All items of all images on one thread, in blocks that suit that; where set, `together` says
+  // that weights outweigh activations, so that images of a group should not take turns.
+  std::function<void(const Group&)> run_group;
+  bool together = false;
 };
 
 // What the builders of steps share.
 struct Plan {
+  // Images that steps with run_group may be given.
+  static constexpr std::int64_t kMostImages = 8;
   std::shared_ptr<const graph::Graph> graph;
   const KernelSet* kernels = nullptr;
   base::ThreadPool* pool = nullptr;  // packs weights; its size is how many threads an image may get

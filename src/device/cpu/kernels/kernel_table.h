@@ -90,16 +90,43 @@ struct AverageTerms {
   Store store;
 };
 
+// Up to 64 bytes of a pixel's window that lie together: from `src` bytes behind its origin to `dst`
+// bytes behind the start of its row in the first tile.
+struct MatrixPiece {
+  std::uint64_t mask;  // bit i: byte i is copied
+  std::int32_t src;
+  std::int32_t dst;
+};
+
+// A convolution for a matrix unit: all output channels, the window as rows of 64 bytes.
+struct MatrixConv {
+  const std::int8_t* weights;  // [panel][k tile][16 quads][16 output channels][4]
+  const std::int32_t* bias;    // one an output channel, whole panels; zero point inside
+  const float* m;              // likewise
+  const MatrixPiece* piece;
+  std::int32_t pieces;
+  std::int32_t k_tiles;   // of 64 bytes
+  std::int32_t channels;  // valid output channels
+  // Every piece is one whole k tile, so tiles may be loaded from the activation itself.
+  bool whole;
+};
+
 // What a set's convolution wants its weights to be packed for.
 enum class ConvPacking : std::int32_t {
   kQuads,     // each quad once, all of depth 1, without the promise about 16-bit sums
   kPairSums,  // groups as ConvPanel says; a quad that breaks the promise is split into two
 };
 
+// A null function is that of the next available set of the table.
 struct KernelSet {
   const char* name;
   ConvPacking packing;
   void (*conv)(const ConvPanel*, const ConvPixels*);
+  // Convolutions without groups, where the set has a matrix unit, else null. Panels [first, last);
+  // dst and res are those of channel 0. `tiles` is scratch, aligned to 64:
+  // count rounded up to 16, times k_tiles * 64 bytes.
+  void (*conv_matrix)(const MatrixConv*, std::int32_t first, std::int32_t last, const ConvPixels*,
+                      std::uint8_t* tiles);
   void (*depthwise)(const DepthwisePanel*, const ConvPixels*);
   void (*add)(const AddTerms*, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* dst,
               std::int64_t size);
@@ -120,10 +147,13 @@ extern const std::int32_t kKernelRowCount;
 
 extern const KernelSet kKernelsPortable;
 extern const KernelSet kKernelsAvx2;
+extern const KernelSet kKernelsAvxVnni;
+extern const KernelSet kKernelsAvx512Vnni;
+extern const KernelSet kKernelsAmx;
 
-// The first available set, or the one that PRONGHORN_ISA names. Throws Error(kInvalidArgument)
-// naming the known sets when it knows no such name, Error(kUnavailable) when this processor lacks
-// it.
+// The first available set with its null functions filled in, or the one that PRONGHORN_ISA names.
+// Throws Error(kInvalidArgument) naming the known sets when it knows no such name,
+// Error(kUnavailable) when this processor lacks it.
 const KernelSet& choose_kernels();
 
 }  // namespace pronghorn::device::cpu
