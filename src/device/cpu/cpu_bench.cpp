@@ -13,6 +13,7 @@
 #include <random>
 #include <string>
 
+#include "base/thread_pool.h"
 #include "device/cpu/cpu_device.h"
 #include "device/reference/reference_device.h"
 
@@ -125,8 +126,23 @@ void verify(device::Program& program, device::Program& judge) {
   const void* inputs[] = {image.data()};
   void* got_outputs[] = {got.data()};
   void* want_outputs[] = {want.data()};
-  program.submit({inputs, got_outputs});
   judge.submit({inputs, want_outputs});
+  // Images of a group, too.
+  constexpr int kGroup = 3;
+  std::vector<std::uint8_t> images;
+  for (int i = 0; i < kGroup; ++i) images.insert(images.end(), image.begin(), image.end());
+  std::vector<float> together(kGroup * classes);
+  const void* group_inputs[] = {images.data()};
+  void* group_outputs[] = {together.data()};
+  program.submit({group_inputs, group_outputs, kGroup, 1});
+  program.submit({inputs, got_outputs});
+  for (int i = 0; i < kGroup; ++i) {
+    if (std::memcmp(&together[static_cast<std::size_t>(i) * classes], got.data(),
+                    classes * sizeof(float)) != 0) {
+      std::printf("WRONG: image %d of a group differs\n", i);
+      std::exit(1);
+    }
+  }
   if (std::memcmp(got.data(), want.data(), classes * sizeof(float)) != 0) {
     std::printf("WRONG: the logits differ from the reference device\n");
     std::exit(1);
@@ -134,18 +150,18 @@ void verify(device::Program& program, device::Program& judge) {
 }
 
 // The fastest of many runs of each layer alone: other work on the machine only adds time.
-void print_layers(device::Program& program, const Graph& graph, double seconds) {
+void print_layers(device::Program& program, const Graph& graph, int batch, double seconds) {
   std::vector<device::NodeTime> times;
   for (const double end = now() + seconds; now() < end || times.empty();) {
     program.set_profiling(true);
-    measure(program, 1, 1, 0);
+    measure(program, batch, 1, 0);
     program.set_profiling(false);
     const auto once = program.profile();
     if (times.empty()) times = once;
     for (std::size_t i = 0; i < once.size(); ++i) {
       const double s = once[i].seconds / static_cast<double>(once[i].calls);
-      times[i].seconds = times[i].calls == 1 ? std::min(times[i].seconds, s) : s;
-      times[i].calls = 1;
+      times[i].seconds = times[i].calls == 0 ? std::min(times[i].seconds, s) : s;
+      times[i].calls = 0;
     }
   }
   std::size_t step = 0;
@@ -160,8 +176,8 @@ void print_layers(device::Program& program, const Graph& graph, double seconds) 
                 static_cast<long>(shape.c), 1e3 * s,
                 1e-9 * static_cast<double>(graph::macs(graph, node)) / s);
   }
-  std::printf("sum of the fastest: %.2f ms, %.1f images/s, %.1f GMAC/s\n", 1e3 * total, 1 / total,
-              1e-9 * static_cast<double>(graph::macs(graph)) / total);
+  std::printf("batch %d, sum of the fastest: %.2f ms, %.1f images/s, %.1f GMAC/s\n", batch,
+              1e3 * total, 1 / total, 1e-9 * static_cast<double>(graph::macs(graph)) / total);
 }
 
 }  // namespace
@@ -171,19 +187,20 @@ int main(int argc, char** argv) {
   const double seconds = argc > 2 ? std::atof(argv[2]) : 3.0;
   const auto graph = std::make_shared<const Graph>(ResNet(sigma).take());
   const auto cpu = device::cpu::make_device();
+  const int cores = base::available_cores();
   const double start = now();
-  const auto program = device::compile_or_throw(*cpu, graph, {2});
+  const auto program = device::compile_or_throw(*cpu, graph, {cores});
   const double compiled = now();
   const auto reference = device::reference::make_device();
   verify(*program, *device::compile_or_throw(*reference, graph));
   std::printf("%s, %s, sigma %.0f: bytes equal the reference; compiled in %.0f ms, %.1f MB\n",
               cpu->properties().description.c_str(), cpu->properties().isa.c_str(), sigma,
               1e3 * (compiled - start), 1e-6 * static_cast<double>(program->memory_bytes()));
-  print_layers(*program, *graph, 3 * seconds);
-  for (const int threads : {1, 2}) {
-    for (const int batch : {1, 32}) {
+  for (const int batch : {1, 8}) print_layers(*program, *graph, batch, 2 * seconds);
+  for (const int threads : {1, cores}) {
+    for (const int batch : {1, 8 * threads, 32 * threads}) {
       const Speed s = measure(*program, batch, threads, seconds);
-      std::printf("%d thread%s, batch %2d: best %.1f, median %.1f images/s, best %.1f GMAC/s\n",
+      std::printf("%d thread%s, batch %3d: best %.1f, median %.1f images/s, best %.1f GMAC/s\n",
                   threads, threads == 1 ? "" : "s", batch, 1 / s.least, 1 / s.median,
                   1e-9 * static_cast<double>(graph::macs(*graph)) / s.least);
     }

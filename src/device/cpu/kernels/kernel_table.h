@@ -122,11 +122,6 @@ struct KernelSet {
   const char* name;
   ConvPacking packing;
   void (*conv)(const ConvPanel*, const ConvPixels*);
-  // Convolutions without groups, where the set has a matrix unit, else null. Panels [first, last);
-  // dst and res are those of channel 0. `tiles` is scratch, aligned to 64:
-  // count rounded up to 16, times k_tiles * 64 bytes.
-  void (*conv_matrix)(const MatrixConv*, std::int32_t first, std::int32_t last, const ConvPixels*,
-                      std::uint8_t* tiles);
   void (*depthwise)(const DepthwisePanel*, const ConvPixels*);
   void (*add)(const AddTerms*, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* dst,
               std::int64_t size);
@@ -135,6 +130,11 @@ struct KernelSet {
               std::int64_t channels);
   void (*average)(const AverageTerms*, const std::uint8_t* const* src, std::int64_t count,
                   std::uint8_t* dst, float* dst_float, std::int64_t channels);
+  // Convolutions without groups, where the set has a matrix unit, else null: never inherited. Panels [first, last);
+  // dst and res are those of channel 0. `tiles` is scratch, aligned to 64:
+  // count rounded up to 16, times k_tiles * 64 bytes.
+  void (*conv_matrix)(const MatrixConv*, std::int32_t first, std::int32_t last, const ConvPixels*,
+                      std::uint8_t* tiles);
 };
 
 // One row a set, the preferred one first; the last runs everywhere.
