@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pronghorn: image classification in integers, the same bits on every device.
+
+    import pronghorn
+    for result in pronghorn.classify("photos/"):
+        print(result.name, result.top[0].label, result.top[0].probability)
+"""
+
+from . import errors
+from ._core import (
+    Classification,
+    Device,
+    Model,
+    Prediction,
+    Quantized,
+    Result,
+    Session,
+    Source,
+    available_cores,
+    classify,
+    decode,
+    devices,
+    quantize,
+    top_k,
+)
+from ._native import version as _version
+from .errors import Error
+
+__version__ = _version()
+
+__all__ = [
+    "Classification",
+    "Device",
+    "Error",
+    "Model",
+    "Prediction",
+    "Quantized",
+    "Result",
+    "Session",
+    "Source",
+    "available_cores",
+    "classify",
+    "decode",
+    "devices",
+    "errors",
+    "quantize",
+    "top_k",
+]
