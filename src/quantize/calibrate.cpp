@@ -117,14 +117,21 @@ void run_images(const std::vector<device::Program*>& programs, const Prepared& p
   pool.parallel_for(images, [&](std::int64_t image, int thread) {
     try {
       Worker& worker = workers[static_cast<std::size_t>(thread)];
-      const std::uint8_t* pixels = calibration.images + static_cast<std::size_t>(image) * size;
-      for (std::size_t i = 0; i < size; ++i) {
-        worker.pixels[i] = static_cast<float>(pixels[i] - prepared.zero_point[i % 3]);
+      const std::size_t at = static_cast<std::size_t>(image) * size;
+      const std::uint8_t* pixels = nullptr;
+      const float* floats = worker.pixels.data();
+      if (prepared.takes_pixels) {
+        pixels = calibration.images + at;
+        for (std::size_t i = 0; i < size; ++i) {
+          worker.pixels[i] = static_cast<float>(pixels[i] - prepared.zero_point[i % 3]);
+        }
+      } else {
+        floats = calibration.tensors + at;
       }
       for (std::size_t p = 0; p < programs.size(); ++p) {
         const graph::Graph& g = programs[p]->graph();
         const bool takes_pixels = g.value(g.inputs[0]).dtype == graph::DType::kU8;
-        const void* input = takes_pixels ? static_cast<const void*>(pixels) : worker.pixels.data();
+        const void* input = takes_pixels ? static_cast<const void*>(pixels) : floats;
         std::vector<void*> outputs;
         for (base::Buffer& buffer : worker.buffers[p]) outputs.push_back(buffer.data());
         const auto completion = programs[p]->submit({{&input, 1}, outputs, 1, 1});

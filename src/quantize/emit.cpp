@@ -47,11 +47,23 @@ Emitted emit(const Prepared& prepared, const Decisions& decisions) {
   const auto at = [&](ValueId id) -> ValueId& { return made[static_cast<std::size_t>(id)]; };
 
   const graph::Value& image = original.value(original.inputs[0]);
-  const ValueId pixels = g.add_value(image.name, DType::kU8, image.shape);
-  g.inputs = {pixels};
-  const auto& z = prepared.zero_point;
-  at(original.inputs[0]) = g.add_node(Op::kDequantize, image.name + "_dequantized", {pixels},
-                                      Quant{{1, 1, 1}, {z[0], z[1], z[2]}});
+  if (prepared.takes_pixels) {
+    const ValueId pixels = g.add_value(image.name, DType::kU8, image.shape);
+    g.inputs = {pixels};
+    const auto& z = prepared.zero_point;
+    at(original.inputs[0]) = g.add_node(Op::kDequantize, image.name + "_dequantized", {pixels},
+                                        Quant{{1, 1, 1}, {z[0], z[1], z[2]}});
+  } else {
+    g.preprocess = original.preprocess;
+    const ValueId floats = g.add_value(image.name, DType::kF32, image.shape);
+    g.inputs = {floats};
+    const Scale& scale = decisions.scales.at(original.inputs[0]);
+    const Quant quant{{scale.scale}, {scale.zero_point}};
+    const ValueId stored =
+        g.add_node(Op::kQuantize, image.name + "_quantized", {floats}, quant, DType::kU8);
+    at(original.inputs[0]) =
+        g.add_node(Op::kDequantize, image.name + "_dequantized", {stored}, quant);
+  }
 
   for (std::size_t n = 0; n < original.nodes.size(); ++n) {
     const graph::Node& node = original.nodes[n];

@@ -15,7 +15,7 @@ namespace pronghorn::quantize {
 
 struct Decisions {
   Points points;                               // of the prepared graph
-  std::map<graph::ValueId, Scale> scales;      // of every kOwn point except the input
+  std::map<graph::ValueId, Scale> scales;      // of every kOwn point except an input of pixels
   std::map<std::size_t, QuantizedConv> convs;  // by node index
 };
 
@@ -26,7 +26,8 @@ struct Emitted {
 };
 
 // Every point gets a kQuantize and a kDequantize; weights and biases become integer constants with
-// a kDequantize each; the input becomes the raw u8 image. Names of values stay.
+// a kDequantize each; the input becomes the raw u8 image, or stays float and is quantized first.
+// Names of values stay.
 Emitted emit(const Prepared& prepared, const Decisions& decisions);
 
 }  // namespace pronghorn::quantize

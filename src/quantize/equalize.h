@@ -20,6 +20,7 @@ struct Chain {
   graph::ValueId between = graph::kNoValue;
 };
 
+// Pairs with a depthwise convolution: between dense ones it gained nothing measurable on ResNet50.
 // A Clip between them is not positively homogeneous, so such pairs are none.
 std::vector<Chain> find_chains(const graph::Graph& graph);
 

@@ -105,37 +105,10 @@ void fold_preprocess(Graph& g, Node& conv, const graph::Preprocess& pre,
   conv.inputs[2] = g.add_constant(bias_name, Tensor::from(old_bias.dims(), std::move(bias)));
 }
 
-}  // namespace
-
-Prepared prepare(const Graph& original) {
-  if (graph::is_quantized(original)) {
-    base::fail(Status::kInvalidArgument, "graph {} is quantized already; a float graph is needed",
-               original.name);
-  }
-  if (!original.preprocess) {
-    base::fail(Status::kInvalidArgument,
-               "graph {} does not say how pixels become its input; name a preprocess (torch, "
-               "caffe, tf) first",
-               original.name);
-  }
-  if (original.inputs.size() != 1 || original.value(original.inputs[0]).shape.c != 3) {
-    base::fail(Status::kUnsupported, "graph {} must have one input of three channels",
-               original.name);
-  }
-  const graph::Preprocess pre = *original.preprocess;
-  for (std::size_t c = 0; c < 3; ++c) {
-    if (!(pre.std[c] > 0) || !std::isfinite(pre.std[c]) || !std::isfinite(pre.mean[c])) {
-      base::fail(Status::kInvalidArgument,
-                 "preprocess of graph {}: mean {} and std {} must be finite, std positive",
-                 original.name, pre.mean[c], pre.std[c]);
-    }
-  }
-  Prepared prepared{original, {}};
+// The means as zero points, the rest of the preprocess in the first convolution.
+void fold_pixels(Prepared& prepared) {
   Graph& g = prepared.graph;
-  graph::passes::fold(g);
-  require_constant_weights(g);
-  batch_norms_to_convolutions(g);
-  give_every_convolution_a_bias(g);
+  const graph::Preprocess pre = *g.preprocess;
   for (std::size_t c = 0; c < 3; ++c) {
     // Means outside the pixels' range (a model trained on other units) keep their rest in the bias.
     const float mean = pre.mean[pre.bgr ? 2 - c : c];
@@ -145,6 +118,48 @@ Prepared prepare(const Graph& original) {
   Node& conv = first_convolution(g);
   fold_preprocess(g, conv, pre, prepared.zero_point);
   g.preprocess.reset();
+}
+
+void require_pixels(const Graph& g) {
+  if (!g.preprocess) {
+    base::fail(Status::kInvalidArgument,
+               "graph {} does not say how pixels become its input; name a preprocess (torch, "
+               "caffe, tf) first",
+               g.name);
+  }
+  if (g.inputs.size() != 1 || g.value(g.inputs[0]).shape.c != 3) {
+    base::fail(Status::kUnsupported, "graph {} must have one input of three channels", g.name);
+  }
+  const graph::Preprocess& pre = *g.preprocess;
+  for (std::size_t c = 0; c < 3; ++c) {
+    if (!(pre.std[c] > 0) || !std::isfinite(pre.std[c]) || !std::isfinite(pre.mean[c])) {
+      base::fail(Status::kInvalidArgument,
+                 "preprocess of graph {}: mean {} and std {} must be finite, std positive", g.name,
+                 pre.mean[c], pre.std[c]);
+    }
+  }
+}
+
+}  // namespace
+
+Prepared prepare(const Graph& original, bool takes_pixels) {
+  if (graph::is_quantized(original)) {
+    base::fail(Status::kInvalidArgument, "graph {} is quantized already; a float graph is needed",
+               original.name);
+  }
+  if (takes_pixels) {
+    require_pixels(original);
+  } else if (original.inputs.size() != 1) {
+    base::fail(Status::kUnsupported, "graph {} has {} inputs; one is supported", original.name,
+               original.inputs.size());
+  }
+  Prepared prepared{original, {}, takes_pixels};
+  Graph& g = prepared.graph;
+  graph::passes::fold(g);
+  require_constant_weights(g);
+  batch_norms_to_convolutions(g);
+  give_every_convolution_a_bias(g);
+  if (takes_pixels) fold_pixels(prepared);
   graph::passes::drop_dead(g);
   graph::verify(g);
   return prepared;

@@ -17,10 +17,12 @@ namespace pronghorn::quantize {
 struct Prepared {
   graph::Graph graph;
   std::array<std::int32_t, 3> zero_point{};  // the rounded means, RGB
+  bool takes_pixels = true;  // false: the input is that of the original, whatever it means
 };
 
 // Throws Error(kInvalidArgument): already quantized, no preprocess. Error(kUnsupported): more than
-// one input, not three channels, or an input that goes anywhere but into one convolution.
-Prepared prepare(const graph::Graph& graph);
+// one input, not three channels, or an input that goes anywhere but into one convolution. Without
+// `takes_pixels` the preprocess, the channels and the first node do not matter.
+Prepared prepare(const graph::Graph& graph, bool takes_pixels = true);
 
 }  // namespace pronghorn::quantize

@@ -2,6 +2,7 @@
 #include "quantize/quantize.h"
 
 #include <algorithm>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -23,7 +24,7 @@ using graph::ValueId;
 constexpr std::int64_t kEqualizeImages = 48;
 
 void check(const Calibration& calibration, const Options& options) {
-  if (calibration.count < 1 || !calibration.images) {
+  if (calibration.count < 1 || (!calibration.images && !calibration.tensors)) {
     base::fail(base::Status::kInvalidArgument,
                "quantization needs calibration images; at least one, some hundreds are good");
   }
@@ -75,6 +76,34 @@ InputStatistics statistics_of_image(const Prepared& prepared, const Calibration&
   return result;
 }
 
+// The same of the float input, and its distribution.
+InputStatistics statistics_of_tensors(const Prepared& prepared, const Calibration& calibration,
+                                      Histogram& histogram) {
+  const graph::Shape& shape = prepared.graph.value(prepared.graph.inputs[0]).shape;
+  const auto channels = static_cast<std::size_t>(shape.c);
+  const auto size = static_cast<std::size_t>(shape.size());
+  InputStatistics result;
+  result.mean.assign(channels, 0.0);
+  result.square.assign(channels, 0.0);
+  for (std::int64_t image = 0; image < calibration.count; ++image) {
+    const std::span<const float> x{calibration.tensors + static_cast<std::size_t>(image) * size,
+                                   size};
+    if (!histogram.add(x)) {
+      base::fail(base::Status::kInvalidArgument,
+                 "calibration tensor {} holds a NaN or an infinity; every value must be finite",
+                 image);
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      result.mean[i % channels] += x[i];
+      result.square[i % channels] += static_cast<double>(x[i]) * x[i];
+    }
+  }
+  const auto pixels = static_cast<double>(shape.h * shape.w * calibration.count);
+  for (double& mean : result.mean) mean /= pixels;
+  for (double& square : result.square) square /= pixels;
+  return result;
+}
+
 void equalize(Prepared& prepared, const Calibration& calibration, int threads,
               device::Device& device, Progress& progress) {
   const std::vector<Chain> chains = find_chains(prepared.graph);
@@ -98,7 +127,7 @@ graph::Graph quantize(const graph::Graph& original, const Calibration& calibrati
                       const std::function<void(std::int64_t, std::int64_t)>& progress_callback) {
   check(calibration, options);
   const int threads = options.threads > 0 ? options.threads : base::available_cores();
-  Prepared prepared = prepare(original);
+  Prepared prepared = prepare(original, calibration.tensors == nullptr);
   const bool measured = report && options.report;
   const std::int64_t few = std::min(calibration.count, kEqualizeImages);
   const bool equalized = options.equalize && !find_chains(prepared.graph).empty();
@@ -123,7 +152,14 @@ graph::Graph quantize(const graph::Graph& original, const Calibration& calibrati
 
   std::map<ValueId, InputStatistics> inputs;
   std::map<ValueId, const Histogram*> histograms;
-  inputs[g.inputs[0]] = statistics_of_image(prepared, calibration);
+  if (prepared.takes_pixels) {
+    inputs[g.inputs[0]] = statistics_of_image(prepared, calibration);
+  } else {
+    Histogram histogram;
+    inputs[g.inputs[0]] = statistics_of_tensors(prepared, calibration, histogram);
+    decisions.scales[g.inputs[0]] =
+        choose_scale(histogram, histogram.min() >= 0, options.method, options.percentile);
+  }
   for (std::size_t i = 0; i < tapped.size(); ++i) {
     const ValueId id = tapped[i];
     inputs[id] = {statistics[i].mean, statistics[i].square};
@@ -137,7 +173,8 @@ graph::Graph quantize(const graph::Graph& original, const Calibration& calibrati
     const graph::Node& node = g.nodes[n];
     if (node.op != Op::kConv) continue;
     const ValueId source = points.source[static_cast<std::size_t>(node.inputs[0])];
-    const float src_scale = source == g.inputs[0] ? 1.0f : decisions.scales.at(source).scale;
+    const bool pixels = source == g.inputs[0] && prepared.takes_pixels;
+    const float src_scale = pixels ? 1.0f : decisions.scales.at(source).scale;
     decisions.convs[n] = quantize_conv(
         g.constant(node.inputs[1]).values<float>(), g.constant(node.inputs[2]).values<float>(),
         node.as<graph::Window>().groups, src_scale, inputs.at(node.inputs[0]), options.method);

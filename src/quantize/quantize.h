@@ -22,10 +22,12 @@ struct Options {
   int threads = 0;             // 0: every core. The result does not depend on it.
 };
 
-// Calibration data in memory: `count` images of the graph's input size, u8 RGB, NHWC.
+// Calibration data in memory: `count` images of the graph's input size, u8 RGB, NHWC; or `tensors`,
+// the float input itself, NHWC, of any number of channels.
 struct Calibration {
   const std::uint8_t* images = nullptr;
   std::int64_t count = 0;
+  const float* tensors = nullptr;
 };
 
 struct LayerReport {
@@ -51,7 +53,8 @@ std::string to_table(const Report& report);  // for people, worst layers marked
 // `progress(done, total)` is called from one thread. Throws Error(kInvalidArgument) for no images,
 // a graph that is already quantized, or one without preprocess.
 // The result's input is the raw u8 RGB image: means become zero points, the rest of the preprocess
-// is folded into the first convolution before its weights are quantized.
+// is folded into the first convolution before its weights are quantized. Calibrated on tensors, it
+// is the float input as before, and a QuantizeLinear follows; no preprocess is needed or folded.
 graph::Graph quantize(const graph::Graph& graph, const Calibration& calibration,
                       const Options& options, device::Device& device, Report* report = nullptr,
                       const std::function<void(std::int64_t, std::int64_t)>& progress = {});

@@ -179,7 +179,7 @@ TEST(Quantize, ProgressComesFromTheCallerAndEndsWhole) {
   Report report;
   std::int64_t last = 0, all = 0;
   const auto caller = std::this_thread::get_id();
-  quantize(testing::residual_net(1), calibration(), options, *device, &report,
+  quantize(testing::mobile_net(1, false), calibration(), options, *device, &report,
            [&](std::int64_t done, std::int64_t total) {
              EXPECT_EQ(std::this_thread::get_id(), caller);
              EXPECT_GE(done, last);
