@@ -143,6 +143,9 @@ PH_API ph_status ph_model_with_labels(const ph_model* model, const char* const* 
                                       const char* const* ids, int64_t count, ph_model** changed);
 PH_API ph_status ph_model_with_preprocess(const ph_model* model, const char* preset,
                                           ph_model** changed);
+/* Ends the model at node `node` of 0 .. nodes-1: what it gives is the only output, for example the
+ * features before a classifier. In a quantized model, what it gives after quantization. */
+PH_API ph_status ph_model_with_output(const ph_model* model, int32_t node, ph_model** changed);
 PH_API ph_status ph_model_with_resize(const ph_model* model, const char* resize,
                                       ph_model** changed);
 
@@ -206,6 +209,11 @@ typedef struct ph_quantize_options {
 PH_API ph_status ph_quantize(const ph_model* model, const ph_source* calibration,
                              const ph_resize* resize, const ph_quantize_options* options,
                              ph_model** quantized, char** report_json, char** report_table);
+/* The same, calibrated on `count` float32 NHWC tensors as the model takes them. No preprocess is
+ * needed, and any input that a session takes will do; the result still takes float32. */
+PH_API ph_status ph_quantize_f32(const ph_model* model, const float* inputs, int64_t count,
+                                 const ph_quantize_options* options, ph_model** quantized,
+                                 char** report_json, char** report_table);
 
 /* ---- sessions ------------------------------------------------------------------------------ */
 

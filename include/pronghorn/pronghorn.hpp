@@ -326,10 +326,18 @@ class Model {
     check(ph_model_with_resize(handle_.get(), mode.c_str(), &model));
     return Model(model);
   }
+  // Ends the model at a node: what it gives is the only output.
+  Model with_output(int node) const {
+    ph_model* model = nullptr;
+    check(ph_model_with_output(handle_.get(), node, &model));
+    return Model(model);
+  }
   const ph_model* get() const { return handle_.get(); }
 
  private:
   friend struct Quantized quantize(const Model&, const Source&, const Resize&,
+                                   const struct QuantizeOptions&);
+  friend struct Quantized quantize(const Model&, std::span<const float>,
                                    const struct QuantizeOptions&);
   explicit Model(ph_model* model) : handle_(model) {}
   std::unique_ptr<ph_model, detail::Free> handle_;
@@ -354,11 +362,12 @@ struct Quantized {
   std::string report_table;
 };
 
-inline Quantized quantize(const Model& model, const Source& calibration, const Resize& resize,
-                          const QuantizeOptions& options) {
+namespace detail {
+// Points into `options`.
+inline ph_quantize_options to_c(const QuantizeOptions& options) {
   ph_quantize_options c{};
   c.struct_size = sizeof c;
-  c.method = detail::or_null(options.method);
+  c.method = or_null(options.method);
   c.percentile = options.percentile;
   c.no_equalize = options.equalize ? 0 : 1;
   c.no_report = options.report ? 0 : 1;
@@ -371,11 +380,30 @@ inline Quantized quantize(const Model& model, const Source& calibration, const R
       return progress(done, total) ? 0 : 1;
     };
   }
+  return c;
+}
+}  // namespace detail
+
+inline Quantized quantize(const Model& model, const Source& calibration, const Resize& resize,
+                          const QuantizeOptions& options) {
+  const ph_quantize_options c = detail::to_c(options);
   const ph_resize mode = resize.c();
   ph_model* quantized = nullptr;
   char* json = nullptr;
   char* table = nullptr;
   check(ph_quantize(model.get(), calibration.get(), &mode, &c, &quantized, &json, &table));
+  return {Model(quantized), detail::take(json), detail::take(table)};
+}
+
+// Calibrated on float tensors as the model takes them, a whole number of images.
+inline Quantized quantize(const Model& model, std::span<const float> inputs,
+                          const QuantizeOptions& options) {
+  const ph_quantize_options c = detail::to_c(options);
+  const auto count = static_cast<std::int64_t>(inputs.size()) / model.info().input_elements();
+  ph_model* quantized = nullptr;
+  char* json = nullptr;
+  char* table = nullptr;
+  check(ph_quantize_f32(model.get(), inputs.data(), count, &c, &quantized, &json, &table));
   return {Model(quantized), detail::take(json), detail::take(table)};
 }
 

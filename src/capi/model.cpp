@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "capi/guard.h"
 #include "capi/objects.h"
+#include "graph/passes/passes.h"
 #include "image/image.h"
 #include "import/import.h"
 #include "runtime/embedded_model.h"
@@ -234,6 +235,38 @@ ph_status ph_model_with_preprocess(const ph_model* model, const char* preset_nam
     }
     copy.preprocess = preset(preset_name);
     copy.metadata.erase(import::kPreprocessInside);
+    *changed = new_model(std::move(copy));
+  });
+}
+
+ph_status ph_model_with_output(const ph_model* model, int32_t node, ph_model** changed) {
+  return capi::guard([&] {
+    capi::require(model, "model");
+    capi::require(changed, "changed");
+    graph::Graph copy = *model->graph;
+    if (node < 0 || node >= static_cast<int32_t>(copy.nodes.size())) {
+      base::fail(base::Status::kInvalidArgument, "node {}; 0 to {}", node, copy.nodes.size() - 1);
+    }
+    graph::ValueId end = copy.nodes[static_cast<std::size_t>(node)].output;
+    // Through the QuantizeLinear and DequantizeLinear that follow, in this order.
+    for (const graph::Op op : {graph::Op::kQuantize, graph::Op::kDequantize}) {
+      for (const graph::Node& next : copy.nodes) {
+        if (next.op == op && next.inputs[0] == end) {
+          end = next.output;
+          break;
+        }
+      }
+    }
+    if (copy.value(end).dtype != graph::DType::kF32) {
+      base::fail(base::Status::kInvalidArgument, "node {} gives {}; an output must be float32",
+                 copy.nodes[static_cast<std::size_t>(node)].name,
+                 graph::name_of(copy.value(end).dtype));
+    }
+    copy.outputs = {end};
+    graph::passes::drop_dead(copy);
+    graph::verify(copy);
+    copy.labels.clear();
+    copy.label_ids.clear();
     *changed = new_model(std::move(copy));
   });
 }

@@ -44,6 +44,30 @@ base::Buffer decode_all(const image::Source& source, std::int64_t count,
   return pixels;
 }
 
+// Quantizes and hands out model and reports; `resize` is the result's own, "" for that of the
+// model.
+void quantize_to(const ph_model* model, const quantize::Calibration& calibration,
+                 const quantize::Options& options, const ph_quantize_options& given,
+                 const std::string& resize, ph_model** quantized, char** report_json,
+                 char** report_table) {
+  const auto device = runtime::open_device("cpu");
+  quantize::Report report;
+  const auto progress = [&](std::int64_t done, std::int64_t total) {
+    if (given.progress != nullptr && given.progress(given.user, done, total) != 0) {
+      base::fail(base::Status::kCancelled, "quantization was stopped by its caller at {} of {}",
+                 done, total);
+    }
+  };
+  graph::Graph result =
+      quantize::quantize(*model->graph, calibration, options, *device, &report, progress);
+  if (!resize.empty()) result.resize = resize;
+  char* json = report_json == nullptr ? nullptr : capi::new_string(quantize::to_json(report));
+  char* table = report_table == nullptr ? nullptr : capi::new_string(quantize::to_table(report));
+  *quantized = new ph_model{std::make_shared<const graph::Graph>(std::move(result))};
+  if (report_json != nullptr) *report_json = json;
+  if (report_table != nullptr) *report_table = table;
+}
+
 }  // namespace
 
 ph_status ph_quantize(const ph_model* model, const ph_source* calibration, const ph_resize* resize,
@@ -60,21 +84,22 @@ ph_status ph_quantize(const ph_model* model, const ph_source* calibration, const
         given.max_images > 0 ? std::min(given.max_images, source.size()) : source.size();
     const image::ResizeMode mode = capi::resize_of(resize, model->graph.get());
     const base::Buffer pixels = decode_all(source, count, mode, chosen.threads);
-    const auto device = runtime::open_device("cpu");
-    quantize::Report report;
-    const auto progress = [&](std::int64_t done, std::int64_t total) {
-      if (given.progress != nullptr && given.progress(given.user, done, total) != 0) {
-        base::fail(base::Status::kCancelled, "quantization was stopped by its caller at {} of {}",
-                   done, total);
-      }
-    };
-    graph::Graph result = quantize::quantize(*model->graph, {pixels.as<std::uint8_t>(), count},
-                                             chosen, *device, &report, progress);
-    result.resize = image::to_string(mode);
-    char* json = report_json == nullptr ? nullptr : capi::new_string(quantize::to_json(report));
-    char* table = report_table == nullptr ? nullptr : capi::new_string(quantize::to_table(report));
-    *quantized = new ph_model{std::make_shared<const graph::Graph>(std::move(result))};
-    if (report_json != nullptr) *report_json = json;
-    if (report_table != nullptr) *report_table = table;
+    quantize_to(model, {pixels.as<std::uint8_t>(), count}, chosen, given, image::to_string(mode),
+                quantized, report_json, report_table);
+  });
+}
+
+ph_status ph_quantize_f32(const ph_model* model, const float* inputs, int64_t count,
+                          const ph_quantize_options* options, ph_model** quantized,
+                          char** report_json, char** report_table) {
+  return capi::guard([&] {
+    capi::require(model, "model");
+    capi::require(inputs, "inputs");
+    capi::require(quantized, "quantized");
+    const ph_quantize_options given = capi::read_struct(options, "options");
+    const quantize::Options chosen = options_of(given);
+    if (given.max_images > 0) count = std::min(count, given.max_images);
+    quantize_to(model, {nullptr, count, inputs}, chosen, given, "", quantized, report_json,
+                report_table);
   });
 }

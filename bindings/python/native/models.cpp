@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "native.h"
@@ -55,21 +56,46 @@ class ProgressCall {
   std::optional<nb::python_error> raised_;
 };
 
-nb::tuple quantize_source(const Model& model, const Source& calibration, const Resize& resize,
-                          const std::string& method, double percentile, bool equalize, bool report,
-                          int threads, std::int64_t max_images, nb::object progress) {
-  ProgressCall call(std::move(progress));
-  const QuantizeOptions options{method,  percentile, equalize,       report,
-                                threads, max_images, call.callback()};
+template <typename Calibrate>
+nb::tuple quantized(ProgressCall& call, Calibrate&& calibrate) {
   std::optional<Quantized> result;
   try {
     const nb::gil_scoped_release release;
-    result.emplace(quantize(model, calibration, resize, options));
+    result.emplace(calibrate());
   } catch (const Error&) {
     call.finish();
     throw;
   }
   return nb::make_tuple(std::move(result->model), result->report_json, result->report_table);
+}
+
+nb::tuple quantize_source(const Model& model, const Source& calibration, const Resize& resize,
+                          QuantizeOptions options, nb::object progress) {
+  ProgressCall call(std::move(progress));
+  options.progress = call.callback();
+  return quantized(call, [&] { return quantize(model, calibration, resize, options); });
+}
+
+nb::tuple quantize_tensors(const Model& model, nb::handle x, QuantizeOptions options,
+                           nb::object progress) {
+  const Input input(x, "calibration");
+  const ModelInfo info = model.info();
+  const auto& shape = input.shape();
+  const std::vector<std::int64_t> image =
+      info.input_height == 1 && info.input_width == 1
+          ? std::vector<std::int64_t>{info.input_channels}
+          : std::vector<std::int64_t>{info.input_height, info.input_width, info.input_channels};
+  if (!input.is_float()) raise("WrongType", "calibration tensors must be float32");
+  if (shape.size() != image.size() + 1 || !std::equal(image.begin(), image.end(), &shape[1])) {
+    std::string wanted;
+    for (const std::int64_t n : image) wanted += ", " + std::to_string(n);
+    raise("InvalidArgument", "calibration has shape " + input.shape_text() + "; model " +
+                                 info.name + " takes (n" + wanted + ")");
+  }
+  if (shape[0] < 1) raise("InvalidArgument", "calibration holds no images");
+  ProgressCall call(std::move(progress));
+  options.progress = call.callback();
+  return quantized(call, [&] { return quantize(model, input.floats(), options); });
 }
 
 }  // namespace
@@ -142,10 +168,20 @@ void bind_models(nb::module_& module) {
       .def("with_labels", &Model::with_labels, "names"_a, "ids"_a = std::vector<std::string>(),
            unlocked)
       .def("with_preprocess", &Model::with_preprocess, "preset"_a, unlocked)
+      .def("with_output", &Model::with_output, "node"_a, unlocked)
       .def("with_resize", &Model::with_resize, "mode"_a, unlocked);
 
+  nb::class_<QuantizeOptions>(module, "QuantizeOptions")
+      .def(nb::init<>())
+      .def_rw("method", &QuantizeOptions::method)
+      .def_rw("percentile", &QuantizeOptions::percentile)
+      .def_rw("equalize", &QuantizeOptions::equalize)
+      .def_rw("report", &QuantizeOptions::report)
+      .def_rw("threads", &QuantizeOptions::threads)
+      .def_rw("max_images", &QuantizeOptions::max_images);
   module.def("quantize_source", &quantize_source, "model"_a, "calibration"_a, "resize"_a,
-             "method"_a, "percentile"_a, "equalize"_a, "report"_a, "threads"_a, "max_images"_a,
+             "options"_a, "progress"_a = nb::none());
+  module.def("quantize_tensors", &quantize_tensors, "model"_a, "x"_a, "options"_a,
              "progress"_a = nb::none());
 }
 

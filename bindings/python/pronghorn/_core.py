@@ -115,6 +115,15 @@ class Model:
         """`mode`: "direct:224" or "short:256,crop:224"."""
         return Model._of(self._native.with_resize(mode))
 
+    def with_output(self, node: int | str) -> Model:
+        """The model up to a node, by index or name: features instead of classes."""
+        if isinstance(node, str):
+            names = [n.name for n in self.nodes]
+            if node not in names:
+                raise errors.InvalidArgument(f"model {self.name} has no node {node!r}; see nodes")
+            node = names.index(node)
+        return Model._of(self._native.with_output(node))
+
     def describe(self) -> str:
         """One line a node."""
         return self._native.describe()
@@ -406,22 +415,47 @@ def quantize(
 ) -> Quantized:
     """Post-training quantization of a float model to INT8.
 
-    `calibration`: a Source, a path or a list of image files; some hundreds of photographs like
-    those that come later. `method`: "mse", "minmax" or "percentile". `progress(done, total)`.
+    `calibration`: a Source, a path or a list of image files, some hundreds of photographs like
+    those that come later; or a uint8 array (n, h, w, 3) of pixels at the model's input size. The
+    result takes raw pixels. Or a float32 array of tensors as the model takes them, without any
+    preprocess; the result then takes such tensors too.
+    `method`: "mse", "minmax" or "percentile". `progress(done, total)`.
     """
     import json
 
     model = model if isinstance(model, Model) else Model(model)
-    native, text, table = _native.quantize_source(
-        model._native,
-        as_source(calibration)._native,
-        _native.Resize(resize),
-        method,
-        percentile,
-        equalize,
-        report,
-        threads,
-        max_images,
-        progress,
-    )
+    options = _native.QuantizeOptions()
+    options.method = method
+    options.percentile = percentile
+    options.equalize = equalize
+    options.report = report
+    options.threads = threads
+    options.max_images = max_images
+    if isinstance(calibration, np.ndarray) and calibration.dtype != np.uint8:
+        result = _native.quantize_tensors(model._native, calibration, options, progress)
+    else:
+        if isinstance(calibration, np.ndarray):
+            calibration = _encode(calibration, model)
+        result = _native.quantize_source(
+            model._native, as_source(calibration)._native, _native.Resize(resize), options, progress
+        )
+    native, text, table = result
     return Quantized(Model._of(native), json.loads(text) if text else {}, table)
+
+
+def _encode(pixels: np.ndarray, model: Model) -> Source:
+    """Pixels as PNG images in memory: exactly the same pixels."""
+    import io
+
+    from PIL import Image
+
+    if pixels.shape[1:] != model.input_shape or len(pixels) == 0:
+        raise errors.InvalidArgument(
+            f"calibration has shape {pixels.shape}; model {model.name} takes (n,) + {model.input_shape}"
+        )
+    images = []
+    for image in pixels:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "png", compress_level=1)
+        images.append(file.getvalue())
+    return Source.memory(images)
