@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+from .resnet import ResNet50, decode_predictions, preprocess_input
+
+__all__ = ["ResNet50", "decode_predictions", "preprocess_input"]
