@@ -128,6 +128,10 @@ graph::Graph quantize(const graph::Graph& original, const Calibration& calibrati
   check(calibration, options);
   const int threads = options.threads > 0 ? options.threads : base::available_cores();
   Prepared prepared = prepare(original, calibration.tensors == nullptr);
+  Histogram of_tensors;  // filled for calibration on tensors
+  const InputStatistics of_input = prepared.takes_pixels
+                                       ? statistics_of_image(prepared, calibration)
+                                       : statistics_of_tensors(prepared, calibration, of_tensors);
   const bool measured = report && options.report;
   const std::int64_t few = std::min(calibration.count, kEqualizeImages);
   const bool equalized = options.equalize && !find_chains(prepared.graph).empty();
@@ -152,13 +156,10 @@ graph::Graph quantize(const graph::Graph& original, const Calibration& calibrati
 
   std::map<ValueId, InputStatistics> inputs;
   std::map<ValueId, const Histogram*> histograms;
-  if (prepared.takes_pixels) {
-    inputs[g.inputs[0]] = statistics_of_image(prepared, calibration);
-  } else {
-    Histogram histogram;
-    inputs[g.inputs[0]] = statistics_of_tensors(prepared, calibration, histogram);
+  inputs[g.inputs[0]] = of_input;
+  if (!prepared.takes_pixels) {
     decisions.scales[g.inputs[0]] =
-        choose_scale(histogram, histogram.min() >= 0, options.method, options.percentile);
+        choose_scale(of_tensors, of_tensors.min() >= 0, options.method, options.percentile);
   }
   for (std::size_t i = 0; i < tapped.size(); ++i) {
     const ValueId id = tapped[i];

@@ -107,6 +107,58 @@ static void check_model(ph_model** model, const char* folder) {
   CHECK(strcmp(ph_model_label(changed, 0), "red") == 0);
   ph_model_free(changed);
   CHECK(ph_model_save(*model, "/no/such/folder/x.onnx") != PH_OK);
+
+  void* bytes = NULL;
+  size_t size = 0;
+  CHECK(ph_model_to_bytes(*model, &bytes, &size) == PH_OK && size > 1000);
+  CHECK(ph_model_from_bytes(bytes, size, "bytes", &changed) == PH_OK);
+  CHECK(strcmp(ph_model_label(changed, 3), "gray") == 0);
+  ph_model_free(changed);
+  CHECK(ph_model_from_bytes(bytes, 16, "the first bytes", &changed) != PH_OK);
+  CHECK(strstr(ph_last_error(), "the first bytes") != NULL);
+  ph_bytes_free(bytes);
+  ph_bytes_free(NULL);
+
+  CHECK(info.preprocess_mean[0] > 123 && info.preprocess_std[2] > 57);
+  CHECK(info.preprocess_bgr == 0 && info.preprocess_inside == 0);
+  ph_output_info output = {.struct_size = sizeof output};
+  CHECK(ph_model_output_count(*model) == 1 && ph_model_output_count(NULL) == 0);
+  CHECK(ph_model_output(*model, 0, &output) == PH_OK && output.channels == kClasses);
+  CHECK(ph_model_output(*model, 1, &output) == PH_INVALID_ARGUMENT);
+  CHECK(ph_model_with_output(*model, 0, &changed) == PH_OK);
+  CHECK(ph_model_output(changed, 0, &output) == PH_OK && output.height > 1);
+  ph_model_free(changed);
+  CHECK(ph_model_with_output(*model, info.nodes, &changed) == PH_INVALID_ARGUMENT);
+}
+
+/* The same tensors as floats: run, run for all outputs, queued, and quantized. */
+static void check_floats(const ph_model* model, ph_session* session, const uint8_t* pixels,
+                         const float* scores) {
+  static float inputs[3 * kPixels], got[3 * kClasses];
+  ph_model_info info = {.struct_size = sizeof info};
+  CHECK(ph_model_get_info(model, &info) == PH_OK);
+  for (int i = 0; i < 3 * kPixels; ++i) {
+    inputs[i] = ((float)pixels[i] - info.preprocess_mean[i % 3]) / info.preprocess_std[i % 3];
+  }
+  float* const outputs[1] = {got};
+  CHECK(ph_session_run_f32(session, inputs, 3, got) == PH_OK);
+  CHECK(memcmp(scores, got, sizeof got) == 0);
+  CHECK(ph_session_run_all(session, pixels, 3, outputs, 1) == PH_OK);
+  CHECK(memcmp(scores, got, sizeof got) == 0);
+  CHECK(ph_session_run_all_f32(session, inputs, 3, outputs, 1) == PH_OK);
+  CHECK(memcmp(scores, got, sizeof got) == 0);
+  CHECK(ph_session_run_all_f32(session, inputs, 3, outputs, 2) == PH_INVALID_ARGUMENT);
+
+  ph_model* quantized = NULL;
+  CHECK(ph_quantize_f32(model, inputs, 0, NULL, &quantized, NULL, NULL) == PH_INVALID_ARGUMENT);
+  CHECK(ph_quantize_f32(model, inputs, 3, NULL, &quantized, NULL, NULL) == PH_OK);
+  CHECK(ph_model_get_info(quantized, &info) == PH_OK && info.quantized && !info.input_is_u8);
+  ph_session* integer = NULL;
+  CHECK(ph_session_create(quantized, NULL, &integer) == PH_OK);
+  CHECK(ph_session_run_f32(integer, inputs, 3, got) == PH_OK);
+  for (int i = 0; i < 3; ++i) CHECK(best(got + i * kClasses) == i);
+  ph_session_free(integer);
+  ph_model_free(quantized);
 }
 
 typedef struct Seen {
@@ -141,6 +193,7 @@ static void check_session(const ph_model* model) {
   CHECK(ph_session_create(model, &options, &session) == PH_OK);
   CHECK(ph_session_run(session, pixels, 3, scores) == PH_OK);
   for (int i = 0; i < 3; ++i) CHECK(best(scores + i * kClasses) == i);
+  check_floats(model, session, pixels, scores);
   CHECK(ph_session_run(session, pixels, 0, scores) == PH_INVALID_ARGUMENT);
   CHECK(ph_session_run(session, NULL, 1, scores) == PH_INVALID_ARGUMENT);
   CHECK(ph_session_memory_bytes(session) > 0);

@@ -181,7 +181,7 @@ void bind_models(nb::module_& module) {
       .def_rw("max_images", &QuantizeOptions::max_images);
   module.def("quantize_source", &quantize_source, "model"_a, "calibration"_a, "resize"_a,
              "options"_a, "progress"_a = nb::none());
-  module.def("quantize_tensors", &quantize_tensors, "model"_a, "x"_a, "options"_a,
+  module.def("quantize_tensors", &quantize_tensors, "model"_a, "x"_a.none(), "options"_a,
              "progress"_a = nb::none());
 }
 

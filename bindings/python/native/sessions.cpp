@@ -310,9 +310,9 @@ bool PySession::on_main_thread() const {
 void bind_sessions(nb::module_& module) {
   nb::class_<PySession>(module, "Session")
       .def(nb::init<const Model&, const std::string&, int>(), "model"_a, "device"_a, "threads"_a)
-      .def("run", &PySession::run, "x"_a, "out"_a = nb::none())
-      .def("run_all", &PySession::run_all, "x"_a)
-      .def("submit", &PySession::submit, "x"_a, "future"_a)
+      .def("run", &PySession::run, "x"_a.none(), "out"_a = nb::none())
+      .def("run_all", &PySession::run_all, "x"_a.none())
+      .def("submit", &PySession::submit, "x"_a.none(), "future"_a)
       .def("close", &PySession::close)
       .def_prop_ro("closed", &PySession::closed)
       .def_prop_ro("device", [](const PySession& s) { return s.open()->device(); })
