@@ -194,7 +194,7 @@ nb::object PySession::run(nb::handle x, nb::object out) {
   }
   const auto start = Clock::now();
   const double expected = seconds_per_image_ * static_cast<double>(batch);
-  if (expected < kUnhurried || batch == 1 || !PyGILState_Check() || !on_main_thread()) {
+  if (expected < kUnhurried || batch == 1 || !on_main_thread()) {
     const nb::gil_scoped_release release;
     if (input->is_float()) {
       session->run(input->floats(), batch, std::span(outputs, size));

@@ -12,10 +12,8 @@ from .. import errors
 
 def is_array(x: Any) -> bool:
     """Whole data in memory, rather than something that gives batches."""
-    if isinstance(x, np.ndarray):
+    if isinstance(x, (np.ndarray, list, tuple)):
         return True
-    if isinstance(x, (list, tuple)):
-        return all(isinstance(i, np.ndarray) or not hasattr(i, "__len__") or is_array(i) for i in x)
     return hasattr(x, "__array__") and not hasattr(x, "element_spec")
 
 

@@ -40,7 +40,7 @@ def build(family, include_top, weights, input_tensor, input_shape, pooling, clas
         raise errors.Unsupported("depth_multiplier must be 1")
     options = {"device": device, "threads": threads}
     softmax = activation == "softmax"
-    shape = _input_shape(input_shape, include_top)
+    shape = _input_shape(input_shape)
     if weights == "tin200":
         if family != "resnet50":
             raise errors.Unsupported(f"weights='tin200' are those of ResNet50, not {_NAMES[family]}")
@@ -52,13 +52,11 @@ def build(family, include_top, weights, input_tensor, input_shape, pooling, clas
     return _from_file(network, path, include_top, pooling, softmax, classes, **options)
 
 
-def _input_shape(given, include_top) -> tuple[int, int, int]:
+def _input_shape(given) -> tuple[int, int, int]:
     shape = (224, 224, 3) if given is None else tuple(given)
     if len(shape) != 3 or shape[2] != 3 or None in shape or min(shape[:2]) < 32:
         raise errors.InvalidArgument(
             f"input_shape is {given}; (height, width, 3), both at least 32, is accepted")
-    if include_top and given is not None and shape != (224, 224, 3):
-        return shape
     return shape
 
 
