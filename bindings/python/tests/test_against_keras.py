@@ -61,3 +61,45 @@ def test_folders_are_read_alike(folder):
     for (x, y), (want_x, want_y) in zip(ours, theirs):
         assert np.allclose(x, np.asarray(want_x), atol=1e-3)
         assert np.array_equal(y, np.asarray(want_y))
+
+
+def test_whole_models_with_scaling_inside_and_several_outputs(tmp_path):
+    from pronghorn.keras import load_model
+
+    keras.utils.set_random_seed(11)
+    image = keras.Input((24, 20, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(x)
+    features = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    classes = keras.layers.Dense(5, activation="softmax", name="classes")(features)
+    theirs = keras.Model(image, [classes, x, features])
+    theirs.save(tmp_path / "three.keras")
+    ours = load_model(tmp_path / "three.keras")
+    pixels = np.random.default_rng(3).integers(0, 256, (5, 24, 20, 3)).astype(np.uint8)
+    want = theirs.predict(pixels.astype(np.float32), verbose=0)
+    for given in (pixels, pixels.astype(np.float32)):
+        got = ours.predict(given, batch_size=2)
+        assert [g.shape for g in got] == [w.shape for w in want]
+        for g, w in zip(got, want):
+            assert np.abs(g - w).max() <= 1e-4 * max(1.0, np.abs(w).max())
+    assert ours.preprocess_input(pixels) is pixels
+    assert ours.output_shape == [(None, 5), (None, 11, 9, 8), (None, 8)]
+
+
+def test_datasets_of_tensorflow_and_keras_callbacks():
+    import pronghorn.keras as ours
+
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("Keras runs on another backend")
+    import tensorflow as tf
+
+    model = ours.applications.MobileNet(weights=None, input_shape=(32, 32, 3), classes=4, alpha=0.25)
+    x = np.random.default_rng(1).normal(0, 1, (10, 32, 32, 3)).astype(np.float32)
+    want = model.predict(x)
+    assert np.array_equal(model.predict(tf.data.Dataset.from_tensor_slices(x).batch(4)), want)
+    assert np.array_equal(model.predict(tf.constant(x)), want)
+    seen = []
+    callback = keras.callbacks.LambdaCallback()
+    callback.on_predict_batch_end = lambda batch, logs=None: seen.append(batch)
+    model.predict(x, batch_size=5, callbacks=[callback])
+    assert seen == [0, 1]

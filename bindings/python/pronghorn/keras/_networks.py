@@ -208,7 +208,10 @@ class Network:
         if options.get("relu"):
             if not options["most"]:
                 return writer.node("Relu", name, inputs)
-            limits = [writer.constant(f"{name}/lo", np.float32(0)), writer.constant(f"{name}/hi", np.float32(6))]
+            limits = [
+                writer.constant(f"{name}/{end}", np.float32(value))
+                for end, value in (("lo", 0), ("hi", options["most"]))
+            ]
             return writer.node("Clip", name, [*inputs, *limits])
         if layer.kind == "ZeroPadding2D":
             top, left, bottom, right = options["pads"]

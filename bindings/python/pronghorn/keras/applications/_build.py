@@ -44,7 +44,8 @@ def build(family, include_top, weights, input_tensor, input_shape, pooling, clas
     if weights == "tin200":
         if family != "resnet50":
             raise errors.Unsupported(f"weights='tin200' are those of ResNet50, not {_NAMES[family]}")
-        return _features_or_top(_core.Model("tin200"), "tin200", include_top, pooling, softmax, **options)
+        model = _core.Model("tin200")
+        return _features_or_top(model, "tin200", include_top, pooling, softmax, **options)
     network = Network(family, shape, include_top, pooling, classes, softmax, alpha)
     if weights is None:
         return _from_arrays(network, network.initial_weights(generator()), **options)
