@@ -202,6 +202,8 @@ typedef struct ph_quantize_options {
   int64_t max_images;   /* 0: the whole source */
   ph_progress progress; /* may be NULL */
   void* user;
+  double max_deviation; /* of an output channel's weights, in steps; 0: no limit
+                           (docs/quantization.md) */
 } ph_quantize_options;
 
 /* Post-training quantization of a float model with a preprocess. `report_json` (may be NULL) and

@@ -346,8 +346,9 @@ class Model {
 // ---- quantization ------------------------------------------------------------------------------
 
 struct QuantizeOptions {
-  std::string method;     // "mse" (empty), "minmax", "percentile"
-  double percentile = 0;  // 0: 99.999
+  std::string method;        // "mse" (empty), "minmax", "percentile"
+  double percentile = 0;     // 0: 99.999
+  double max_deviation = 0;  // 0: no limit
   bool equalize = true;
   bool report = true;
   int threads = 0;
@@ -369,6 +370,7 @@ inline ph_quantize_options to_c(const QuantizeOptions& options) {
   c.struct_size = sizeof c;
   c.method = or_null(options.method);
   c.percentile = options.percentile;
+  c.max_deviation = options.max_deviation;
   c.no_equalize = options.equalize ? 0 : 1;
   c.no_report = options.report ? 0 : 1;
   c.threads = options.threads;

@@ -24,6 +24,11 @@ quantize::Options options_of(const ph_quantize_options& given) {
     base::fail(base::Status::kInvalidArgument, "method \"{}\"; mse, minmax or percentile", method);
   }
   if (given.percentile != 0) options.percentile = given.percentile;
+  if (given.max_deviation < 0) {
+    base::fail(base::Status::kInvalidArgument, "max_deviation is {}; 0 (no limit) or more",
+               given.max_deviation);
+  }
+  options.max_deviation = given.max_deviation;
   options.equalize = given.no_equalize == 0;
   options.report = given.no_report == 0;
   options.threads = given.threads;

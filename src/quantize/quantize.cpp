@@ -176,9 +176,10 @@ graph::Graph quantize(const graph::Graph& original, const Calibration& calibrati
     const ValueId source = points.source[static_cast<std::size_t>(node.inputs[0])];
     const bool pixels = source == g.inputs[0] && prepared.takes_pixels;
     const float src_scale = pixels ? 1.0f : decisions.scales.at(source).scale;
-    decisions.convs[n] = quantize_conv(
-        g.constant(node.inputs[1]).values<float>(), g.constant(node.inputs[2]).values<float>(),
-        node.as<graph::Window>().groups, src_scale, inputs.at(node.inputs[0]), options.method);
+    decisions.convs[n] =
+        quantize_conv(g.constant(node.inputs[1]).values<float>(),
+                      g.constant(node.inputs[2]).values<float>(), node.as<graph::Window>().groups,
+                      src_scale, inputs.at(node.inputs[0]), options.method, options.max_deviation);
   }
   Emitted emitted = emit(prepared, decisions);
   if (measured) {

@@ -65,6 +65,12 @@ float least_error_scale(const Row& row, float full) {
   return best;
 }
 
+double deviation(std::span<const float> weights) {
+  double square = 0;
+  for (const float w : weights) square += static_cast<double>(w) * w;
+  return std::sqrt(square / static_cast<double>(weights.size()));
+}
+
 // The least scale, from `scale` up, at which bias and accumulator stay inside s32 whatever the
 // input: |acc| <= 255 * sum |q| + |bias|, with |q| <= |w| / s + 1/2.
 float fit_s32(const Row& row, float scale, double bias, float src_scale) {
@@ -81,7 +87,7 @@ float fit_s32(const Row& row, float scale, double bias, float src_scale) {
 
 QuantizedConv quantize_conv(std::span<const float> weights, std::span<const float> bias,
                             std::int64_t groups, float src_scale, const InputStatistics& statistics,
-                            Method method) {
+                            Method method, double max_deviation) {
   const std::size_t oc = bias.size();
   const std::size_t size = weights.size() / oc;
   const bool known = !statistics.mean.empty();
@@ -104,6 +110,9 @@ QuantizedConv quantize_conv(std::span<const float> weights, std::span<const floa
                       ? largest / static_cast<float>(arith::kWeightMax)
                       : std::max(1e-30f, std::fabs(bias[o]) / (src_scale * 8388608.0f));
     if (method == Method::kMse && largest > 1e-30f) scale = least_error_scale(row, scale);
+    if (max_deviation > 0) {
+      scale = std::max(scale, static_cast<float>(deviation(row.weights) / max_deviation));
+    }
     scale = fit_s32(row, scale, bias[o], src_scale);
     double correction = 0;
     for (std::size_t i = 0; i < size; ++i) {

@@ -28,9 +28,10 @@ struct InputStatistics {
 // kMse also tries smaller ones and takes the least error, each weight's error counted by its input
 // channel's power. The bias takes back the mean error that rounding the weights makes on average
 // inputs. A channel whose bias or accumulator could leave s32 gets a larger scale.
+// `max_deviation` as in Options.
 // `statistics` may be empty: all inputs then count alike and no mean error is known.
 QuantizedConv quantize_conv(std::span<const float> weights, std::span<const float> bias,
                             std::int64_t groups, float src_scale, const InputStatistics& statistics,
-                            Method method);
+                            Method method, double max_deviation = 0);
 
 }  // namespace pronghorn::quantize

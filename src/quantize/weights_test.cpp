@@ -79,6 +79,18 @@ TEST(QuantizeConv, BiasAndAccumulatorStayInsideS32) {
   EXPECT_GT(long_row.weights[0], 80);
 }
 
+TEST(QuantizeConv, DeviationStaysUnderItsLimit) {
+  // All weights of one size: 127 steps without a limit.
+  const std::vector<float> even{1, -1, 1, -1, 0.1f, 0, 0, 0};
+  const std::vector<float> bias{0, 0};
+  const auto free = quantize_conv(even, bias, 1, 1, {}, Method::kMinMax);
+  const auto limited = quantize_conv(even, bias, 1, 1, {}, Method::kMinMax, 28);
+  EXPECT_EQ(free.weights[0], 127);
+  EXPECT_EQ(limited.weights[0], 28);
+  EXPECT_FLOAT_EQ(limited.weight_scale[0], 1.0f / 28);
+  EXPECT_EQ(limited.weights[4], 56);  // root mean square 0.05: 56 steps are twice 28
+}
+
 TEST(QuantizeConv, ChannelsOfZerosKeepTheirBias) {
   const std::vector<float> weights(6, 0.0f);
   const auto q = quantize_conv(weights, std::vector<float>{0, 0.3f, -2}, 1, 0.1f, {}, Method::kMse);

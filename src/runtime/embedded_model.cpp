@@ -28,7 +28,9 @@ graph::Graph embedded_model(const std::string& name) {
                name);
   }
   const base::Bytes bytes(pronghorn_tin200_begin, pronghorn_tin200_end);
-  return import::import_onnx(bytes, nullptr, "tin200 (embedded)");
+  graph::Graph graph = import::import_onnx(bytes, nullptr, "tin200 (embedded)");
+  graph.name = name;
+  return graph;
 }
 
 }  // namespace pronghorn::runtime
