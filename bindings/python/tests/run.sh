@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the wheel of this tree in a virtual environment of its own and runs the tests with it.
 #   run.sh FOLDER [pytest arguments]     FOLDER keeps the environment and the build between runs
-# Exits with 77 (skipped) and the reason when python3 has no venv or pip, or no package registry.
+# Exits with 77 (skipped) and the reason when python3 lacks venv, pip or headers, or no registry answers.
 set -eu
 root=$(cd "$(dirname "$0")/../../.." && pwd)
 folder=$1
@@ -13,6 +13,9 @@ skip() {
 }
 command -v python3 >/dev/null || skip "there is no python3"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || skip "python3 is older than 3.10"
+python3 -c 'import os, sysconfig; raise SystemExit(not os.path.exists(
+  os.path.join(sysconfig.get_paths()["include"], "Python.h")))' ||
+  skip "python3 has no headers (is python3-dev installed?)"
 mkdir -p "$folder"
 if [ ! -x "$folder/venv/bin/pip" ]; then
   python3 -m venv "$folder/venv" >"$folder/venv.log" 2>&1 ||
