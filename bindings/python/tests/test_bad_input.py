@@ -86,7 +86,7 @@ def test_arguments(colours, pixels):
     with pytest.raises(ValueError, match="no images"):
         pronghorn.quantize(colours, np.zeros((0, 32, 32, 3), np.float32))
     with pytest.raises(ValueError):
-        pronghorn.Session(colours).classify([b"x"], resize="sideways")
+        list(pronghorn.Session(colours).classify([b"x"], resize="sideways"))
     with pytest.raises(ValueError):
         pronghorn.top_k(np.zeros(3, np.float32), 4)
 
@@ -186,15 +186,16 @@ _INTERRUPTED = """
 """
 
 
-@pytest.mark.parametrize("call", [
-    "model.predict(x, verbose=0)",
-    "list(model.session.classify(pronghorn.Source(PICTURE).repeat(100000)))",
-    "model.quantize(x[:400])",
+@pytest.mark.parametrize("call, seconds", [
+    # A twentieth of a second by design; the rest is for machines with other work.
+    ("model.predict(x, verbose=0)", 0.2),
+    ("list(model.session.classify(pronghorn.Source(PICTURE).repeat(100000)))", 0.2),
+    # Seen between images, not while the photographs are decoded.
+    ("model.quantize(x[:400])", 5),
 ])
-def test_ctrl_c_returns_soon(call, folder):
+def test_ctrl_c_returns_soon(call, seconds, folder):
     picture = repr(str(next(folder.rglob("*.png"))))
     code = textwrap.dedent(_INTERRUPTED).format(call=call.replace("PICTURE", picture))
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert ran.stdout.startswith("seconds"), ran.stdout + ran.stderr
-    # A twentieth of a second by design; the rest is for machines with other work.
-    assert float(ran.stdout.split()[1]) < 0.2
+    assert float(ran.stdout.split()[1]) < seconds
