@@ -130,8 +130,8 @@ struct KernelSet {
               std::int64_t channels);
   void (*average)(const AverageTerms*, const std::uint8_t* const* src, std::int64_t count,
                   std::uint8_t* dst, float* dst_float, std::int64_t channels);
-  // Convolutions without groups, where the set has a matrix unit, else null: never inherited. Panels [first, last);
-  // dst and res are those of channel 0. `tiles` is scratch, aligned to 64:
+  // Convolutions without groups, where the set has a matrix unit, else null: never inherited.
+  // Panels [first, last); dst and res are those of channel 0. `tiles` is scratch, aligned to 64:
   // count rounded up to 16, times k_tiles * 64 bytes.
   void (*conv_matrix)(const MatrixConv*, std::int32_t first, std::int32_t last, const ConvPixels*,
                       std::uint8_t* tiles);
