@@ -55,7 +55,7 @@ lint:
 	@tools/lint.sh
 
 format:
-	@git ls-files '*.cpp' '*.h' '*.hpp' | xargs clang-format-19 -i
+	@git ls-files '*.cpp' '*.h' '*.hpp' '*.cu' '*.cuh' | xargs clang-format-19 -i
 
 results:
 	@python3 bench/make_table.py

@@ -13,7 +13,7 @@ check() {
   if "$@"; then echo "ok: $name"; else failed="$failed $name" && echo "FAILED: $name"; fi
 }
 
-format() { git ls-files -z '*.cpp' '*.h' '*.hpp' '*.c' | xargs -0 clang-format-19 --dry-run -Werror; }
+format() { git ls-files -z '*.cpp' '*.h' '*.hpp' '*.c' '*.cu' '*.cuh' | xargs -0 clang-format-19 --dry-run -Werror; }
 
 # clang-tidy takes seconds a file, so only what differs from the main branch, or what the last commit
 # changed; PRONGHORN_TIDY=all for every file.
