@@ -31,7 +31,7 @@ extern "C" {
 /* The ABI's version: major changes break callers, minor ones add functions or trailing fields.
  * Structs that may grow begin with struct_size, which the caller sets to sizeof. */
 #define PH_ABI_MAJOR 0
-#define PH_ABI_MINOR 2
+#define PH_ABI_MINOR 3
 
 typedef enum ph_status {
   PH_OK = 0,
@@ -84,9 +84,6 @@ PH_API ph_status ph_model_from_bytes(const void* data, size_t size, const char* 
 PH_API void ph_model_free(ph_model* model);
 /* Writes a standard ONNX file; the file appears whole or not at all. */
 PH_API ph_status ph_model_save(const ph_model* model, const char* path);
-/* The bytes that ph_model_save writes; free with ph_bytes_free. The same model gives the same. */
-PH_API ph_status ph_model_to_bytes(const ph_model* model, void** data, size_t* size);
-PH_API void ph_bytes_free(void* data);
 /* The bytes that ph_model_save writes; free with ph_bytes_free. The same model gives the same. */
 PH_API ph_status ph_model_to_bytes(const ph_model* model, void** data, size_t* size);
 PH_API void ph_bytes_free(void* data);
@@ -301,4 +298,7 @@ PH_API ph_status ph_classify(ph_session* session, const ph_source* source, const
 #ifdef __cplusplus
 }
 #endif
+
+#include <pronghorn/ml.h>
+
 #endif /* PRONGHORN_PRONGHORN_H_ */
