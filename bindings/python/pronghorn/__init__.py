@@ -25,6 +25,7 @@ from ._core import (
 )
 from ._native import version as _version
 from .errors import Error
+from .hook import install, report, uninstall
 
 __version__ = _version()
 
@@ -43,6 +44,20 @@ __all__ = [
     "decode",
     "devices",
     "errors",
+    "install",
     "quantize",
+    "report",
     "top_k",
+    "uninstall",
 ]
+
+
+def load_ipython_extension(shell) -> None:
+    """`%load_ext pronghorn`: `install()`, and the magic `%pronghorn` that shows the report."""
+    from .hook import notebook
+
+    notebook.load(shell)
+
+
+def unload_ipython_extension(shell) -> None:
+    uninstall()
