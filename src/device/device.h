@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "device/learner.h"
 #include "graph/graph.h"
 
 namespace pronghorn::device {
@@ -83,6 +84,9 @@ class Device {
   // `graph` is float or integer form (passes::lower_quantized is the caller's job).
   virtual CompileResult compile(std::shared_ptr<const graph::Graph> graph,
                                 const CompileOptions& options) = 0;
+  // Passes for machine learning on `threads` host threads (0: every core); nullptr where the device
+  // has none.
+  virtual std::unique_ptr<Learner> learner(int) { return nullptr; }
   // A monotonic energy counter in joules, where the device has one.
   virtual std::optional<double> energy_joules() const { return std::nullopt; }
 };

@@ -6,9 +6,10 @@
 #   *_<isa>.cpp      -> compiled with that instruction set's flags
 set(PH_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(PH_ISA_FLAGS_avxvnni ${PH_ISA_FLAGS_avx2} -mavxvnni)
-set(PH_ISA_FLAGS_avx512vnni ${PH_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq
-    -mavx512vnni -mprefer-vector-width=512
-    -Wno-maybe-uninitialized) # g++ 12 warns of its own intrinsics (GCC bug 105593)
+set(PH_ISA_FLAGS_avx512 ${PH_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq
+    -mprefer-vector-width=512
+    -Wno-uninitialized -Wno-maybe-uninitialized) # g++ 12 warns of its own intrinsics (GCC bug 105593)
+set(PH_ISA_FLAGS_avx512vnni ${PH_ISA_FLAGS_avx512} -mavx512vnni)
 set(PH_ISA_FLAGS_amx ${PH_ISA_FLAGS_avx512vnni} -mamx-tile -mamx-int8)
 
 function(ph_isa_flags)
@@ -36,7 +37,8 @@ function(ph_room folder)
   set(dir ${CMAKE_SOURCE_DIR}/src/${folder})
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cpp)
   if(NOT folder STREQUAL "device") # device/<name> are rooms of their own
-    file(GLOB inner CONFIGURE_DEPENDS ${dir}/kernels/*.cpp ${dir}/passes/*.cpp)
+    file(GLOB inner CONFIGURE_DEPENDS ${dir}/kernels/*.cpp ${dir}/passes/*.cpp
+         ${dir}/learn/*.cpp ${dir}/learn/kernels/*.cpp)
     list(APPEND sources ${inner})
   endif()
   set(tests ${sources})

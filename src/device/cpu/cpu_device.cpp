@@ -7,6 +7,7 @@
 
 #include "base/thread_pool.h"
 #include "device/cpu/cpu_program.h"
+#include "device/cpu/learn/cpu_learner.h"
 
 namespace pronghorn::device::cpu {
 namespace {
@@ -50,6 +51,10 @@ class CpuDevice final : public Device {
     if (Refusal refusal = refuse(*graph); !refusal.ops.empty()) return refusal;
     const int threads = options.threads > 0 ? options.threads : base::available_cores();
     return std::make_unique<CpuProgram>(std::move(graph), kernels_, threads);
+  }
+
+  std::unique_ptr<Learner> learner(int threads) override {
+    return make_learner(threads > 0 ? threads : base::available_cores());
   }
 
  private:

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lloyd's assignment, and the same with Hamerly's bounds (G. Hamerly, "Making k-means even faster",
+// SDM 2010): of each row an upper bound of the distance to its centre and a lower bound of the
+// distance to every other one. Centres that moved by p loosen the bounds by p; while the upper one
+// is below the lower one, or below half the way from its centre to the next, the row's label stands
+// and the row is not even read.
+//
+// The labels are those of the plain pass, not merely close to them. The plain pass compares
+// |c|^2 - 2 x.c as computed in T; such a value of d^2 differs from the true one by less than
+// e = (cols + 4) u (|x| + |c|)^2, u the rounding of T. Bounds take 3 e and e on their sides, so a
+// row is passed over only where the two values differ by more than their errors together.
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+#include "device/cpu/learn/cpu_learner.h"
+#include "device/cpu/learn/tile.h"
+
+namespace pronghorn::device::cpu {
+namespace {
+
+template <class T>
+class CpuKMeans final : public KMeansPasses {
+ public:
+  CpuKMeans(const KMeansSetup& setup, const LearnKernels& kernels, base::ThreadPool& pool)
+      : setup_(setup),
+        loops_(loops_of<T>(kernels)),
+        pool_(pool),
+        rows_(setup.x.rows),
+        cols_(setup.x.cols),
+        k_(setup.clusters),
+        tile_(tile_rows<T>(cols_)),
+        slots_(rows_, tile_, 8 * k_ * cols_),
+        panels_(loops_.lanes, loops_.max_nv, k_, cols_),
+        shift_(setup.shift.begin(), setup.shift.end()),
+        sums_(static_cast<std::size_t>(k_ * cols_)),
+        weights_(static_cast<std::size_t>(k_)),
+        slot_sums_(static_cast<std::size_t>(slots_.count * k_ * cols_)),
+        slot_weights_(static_cast<std::size_t>(slots_.count * k_)),
+        counts_(static_cast<std::size_t>(k_)),
+        slot_counts_(slot_weights_.size()),
+        changed_(static_cast<std::size_t>(slots_.count)) {
+    labels_ = setup.labels;
+    if (labels_ == nullptr) {
+      own_labels_.resize(static_cast<std::size_t>(rows_));
+      labels_ = own_labels_.data();
+    }
+    std::fill_n(labels_, rows_, -1);
+    if (setup.bounds) {
+      upper_.resize(static_cast<std::size_t>(rows_));
+      lower_.resize(static_cast<std::size_t>(rows_));
+    }
+  }
+
+  std::int64_t assign(const double* centers) override {
+    set_centers(centers);
+    const bool prune = setup_.bounds && bounds_hold_;
+    pool_.parallel_for(slots_.count, [&](std::int64_t slot, int) {
+      changed_[static_cast<std::size_t>(slot)] = 0;
+      Worker worker(*this, slot);
+      for (std::int64_t row = slots_.begin(slot); row < slots_.end(slot); row += tile_) {
+        const std::int64_t rows = std::min(tile_, slots_.end(slot) - row);
+        prune ? worker.pruned(row, rows) : worker.plain(row, rows);
+      }
+      if (setup_.weight != nullptr) worker.count_weights();
+    });
+    bounds_hold_ = setup_.bounds;
+    std::fill(sums_.begin(), sums_.end(), 0.0);
+    std::fill(weights_.begin(), weights_.end(), 0.0);
+    std::fill(counts_.begin(), counts_.end(), 0);
+    std::int64_t changed = 0;
+    for (std::int64_t slot = 0; slot < slots_.count; ++slot) {
+      const double* sums = slot_sums_.data() + slot * k_ * cols_;
+      for (std::int64_t i = 0; i < k_ * cols_; ++i) sums_[static_cast<std::size_t>(i)] += sums[i];
+      for (std::int64_t c = 0; c < k_; ++c) {
+        const auto i = static_cast<std::size_t>(slot * k_ + c);
+        counts_[static_cast<std::size_t>(c)] += slot_counts_[i];
+        weights_[static_cast<std::size_t>(c)] +=
+            setup_.weight == nullptr ? static_cast<double>(slot_counts_[i]) : slot_weights_[i];
+      }
+      changed += changed_[static_cast<std::size_t>(slot)];
+    }
+    return changed;
+  }
+
+  const std::int32_t* labels() const override { return labels_; }
+  const double* sums() const override { return sums_.data(); }
+  const double* weights() const override { return weights_.data(); }
+  const std::int64_t* counts() const override { return counts_.data(); }
+
+  double inertia(const double* centers) override {
+    const std::vector<T> points(centers, centers + k_ * cols_);
+    std::vector<double> parts(static_cast<std::size_t>(slots_.count));
+    pool_.parallel_for(slots_.count, [&](std::int64_t slot, int) {
+      TileReader<T> reader(setup_.x, loops_, shift());
+      std::vector<T> difference(static_cast<std::size_t>(cols_));
+      double sum = 0;
+      for (std::int64_t row = slots_.begin(slot); row < slots_.end(slot); row += tile_) {
+        const std::int64_t rows = std::min(tile_, slots_.end(slot) - row);
+        const Tile<T> tile = reader.load(row, rows);
+        for (std::int64_t r = 0; r < rows; ++r) {
+          T square{};
+          loops_.shift_rows(tile.x + r * tile.ld, 0, 1, cols_,
+                            points.data() + labels_[row + r] * cols_, difference.data(), 0);
+          loops_.norms(difference.data(), 0, 1, cols_, &square);
+          sum += (setup_.weight == nullptr ? 1.0 : setup_.weight[row + r]) *
+                 static_cast<double>(square);
+        }
+      }
+      parts[static_cast<std::size_t>(slot)] = sum;
+    });
+    double total = 0;
+    for (const double part : parts) total += part;
+    return total;
+  }
+
+  std::vector<std::int64_t> farthest(const double* centers, std::int64_t count) override {
+    using Found = std::pair<double, std::int64_t>;
+    const auto before = [](const Found& a, const Found& b) {
+      return a.first != b.first ? a.first > b.first : a.second < b.second;
+    };
+    std::vector<Found> all;
+    std::mutex mutex;
+    pool_.parallel_for(slots_.count, [&](std::int64_t slot, int) {
+      std::vector<Found> found;
+      TileReader<T> reader(setup_.x, loops_, shift());
+      for (std::int64_t row = slots_.begin(slot); row < slots_.end(slot); row += tile_) {
+        const std::int64_t rows = std::min(tile_, slots_.end(slot) - row);
+        const Tile<T> tile = reader.load(row, rows);
+        for (std::int64_t r = 0; r < rows; ++r) {
+          if (setup_.weight != nullptr && setup_.weight[row + r] == 0) continue;
+          const double* center = centers + labels_[row + r] * cols_;
+          double sum = 0;
+          for (std::int64_t j = 0; j < cols_; ++j) {
+            const double t = static_cast<double>(tile.x[r * tile.ld + j]) - center[j];
+            sum += t * t;
+          }
+          found.emplace_back(sum, row + r);
+        }
+        if (static_cast<std::int64_t>(found.size()) > count) {
+          std::partial_sort(found.begin(), found.begin() + count, found.end(), before);
+          found.resize(static_cast<std::size_t>(count));
+        }
+      }
+      const std::lock_guard lock(mutex);
+      all.insert(all.end(), found.begin(), found.end());
+    });
+    std::sort(all.begin(), all.end(), before);
+    std::vector<std::int64_t> result;
+    for (const Found& f : all) {
+      if (static_cast<std::int64_t>(result.size()) == count || f.first == 0) break;
+      result.push_back(f.second);
+    }
+    return result;
+  }
+
+ private:
+  static constexpr double kUnit = std::numeric_limits<T>::epsilon() / 2.0;
+
+  const T* shift() const { return shift_.empty() ? nullptr : shift_.data(); }
+
+  // Up and down: a double as a T that is no smaller, or no larger.
+  static T above(double x) { return static_cast<T>(x * (1 + 4 * kUnit)); }
+  static T below(double x) { return static_cast<T>(x * (1 - 4 * kUnit)); }
+
+  void set_centers(const double* centers) {
+    const auto count = static_cast<std::size_t>(k_);
+    std::vector<double> norms(count);
+    double radius = 0;
+    for (std::int64_t c = 0; c < k_; ++c) {
+      double sum = 0;
+      for (std::int64_t j = 0; j < cols_; ++j)
+        sum += centers[c * cols_ + j] * centers[c * cols_ + j];
+      norms[static_cast<std::size_t>(c)] = sum;
+      radius = std::max(radius, std::sqrt(sum));
+    }
+    panels_.pack(centers, -2.0, norms.data(), std::numeric_limits<double>::infinity());
+    if (!setup_.bounds) return;
+    norms_.assign(norms.begin(), norms.end());
+    centers_t_.assign(centers, centers + k_ * cols_);
+    if (radius > radius_) {
+      radius_ = 1.25 * radius;
+      bounds_hold_ = false;
+    }
+    if (bounds_hold_) loosen(centers);
+    previous_.assign(centers, centers + k_ * cols_);
+  }
+
+  // What the centres' moves do to the bounds of their rows.
+  void loosen(const double* centers) {
+    move_.assign(static_cast<std::size_t>(k_), T{});
+    half_.assign(static_cast<std::size_t>(k_), T{});
+    pool_.parallel_for(k_, [&](std::int64_t c, int) {
+      const double* at = centers + c * cols_;
+      move_[static_cast<std::size_t>(c)] =
+          above(std::sqrt(distance(at, previous_.data() + c * cols_)));
+      double least = std::numeric_limits<double>::infinity();
+      for (std::int64_t other = 0; other < k_; ++other) {
+        if (other != c) least = std::min(least, distance(at, centers + other * cols_));
+      }
+      half_[static_cast<std::size_t>(c)] = below(0.5 * std::sqrt(least));
+    });
+    farthest_move_ = 0;
+    for (std::int64_t c = 1; c < k_; ++c) {
+      if (move_[static_cast<std::size_t>(c)] > move_[static_cast<std::size_t>(farthest_move_)]) {
+        farthest_move_ = static_cast<std::int32_t>(c);
+      }
+    }
+    first_ = move_[static_cast<std::size_t>(farthest_move_)];
+    next_ = T{};
+    for (std::int64_t c = 0; c < k_; ++c) {
+      if (c != farthest_move_) next_ = std::max(next_, move_[static_cast<std::size_t>(c)]);
+    }
+  }
+
+  double distance(const double* a, const double* b) const {
+    double sum = 0;
+    for (std::int64_t j = 0; j < cols_; ++j) sum += (a[j] - b[j]) * (a[j] - b[j]);
+    return sum;
+  }
+
+  // One slot's share of a pass.
+  class Worker {
+   public:
+    Worker(CpuKMeans& of, std::int64_t slot)
+        : of_(of),
+          slot_(slot),
+          reader_(of.setup_.x, of.loops_, of.shift()),
+          best_(static_cast<std::size_t>(of.tile_)),
+          second_(static_cast<std::size_t>(of.tile_)),
+          norm_(static_cast<std::size_t>(of.tile_)),
+          index_(static_cast<std::size_t>(of.tile_)),
+          from_(static_cast<std::size_t>(of.tile_)),
+          list_(static_cast<std::size_t>(of.tile_)),
+          weight_(static_cast<std::size_t>(of.tile_)) {}
+
+    void plain(std::int64_t row, std::int64_t rows) {
+      const Tile<T> tile = reader_.load(row, rows);
+      search(tile, rows);
+      const bool bounds = of_.setup_.bounds;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const auto i = static_cast<std::size_t>(r);
+        from_[i] = of_.labels_[row + r];
+        list_[i] = row + r;
+        if (bounds) set_bounds(i);
+      }
+      commit(tile, rows);
+    }
+
+    void pruned(std::int64_t row, std::int64_t rows) {
+      std::int64_t open = 0;
+      for (std::int64_t r = row; r < row + rows; ++r) {
+        const std::int32_t label = of_.labels_[r];
+        const auto i = static_cast<std::size_t>(r);
+        const auto c = static_cast<std::size_t>(label);
+        const T upper = (of_.upper_[i] + of_.move_[c]) * (1 + 4 * static_cast<T>(kUnit));
+        const T moved = label == of_.farthest_move_ ? of_.next_ : of_.first_;
+        const T lower = std::max((of_.lower_[i] - moved) * (1 - 4 * static_cast<T>(kUnit)), T{});
+        of_.upper_[i] = upper;
+        of_.lower_[i] = lower;
+        list_[static_cast<std::size_t>(open)] = r;
+        open += upper < std::max(lower, of_.half_[c]) ? 0 : 1;
+      }
+      if (open == 0) return;
+      const Tile<T> tile = reader_.gather(list_.data(), open);
+      of_.loops_.norms(tile.x, tile.ld, open, of_.cols_, norm_.data());
+      const std::int64_t left = tighten(const_cast<T*>(tile.x), open);
+      if (left == 0) return;
+      search(tile, left);
+      for (std::int64_t r = 0; r < left; ++r) {
+        const auto i = static_cast<std::size_t>(r);
+        from_[i] = of_.labels_[list_[i]];
+        set_bounds(i);
+      }
+      commit(tile, left);
+    }
+
+    void count_weights() {
+      double* weights = of_.slot_weights_.data() + slot_ * of_.k_;
+      std::fill_n(weights, of_.k_, 0.0);
+      for (std::int64_t r = of_.slots_.begin(slot_); r < of_.slots_.end(slot_); ++r) {
+        weights[of_.labels_[r]] += of_.setup_.weight[r];
+      }
+    }
+
+   private:
+    void search(const Tile<T>& tile, std::int64_t rows) {
+      const Panels<T> panels = of_.panels_.view();
+      const bool bounds = of_.setup_.bounds;
+      of_.loops_.nearest(tile.x, tile.ld, rows, of_.cols_, &panels, best_.data(),
+                         bounds ? second_.data() : nullptr, index_.data());
+      if (bounds) of_.loops_.norms(tile.x, tile.ld, rows, of_.cols_, norm_.data());
+    }
+
+    double error(double norm) const {
+      const double reach = std::sqrt(norm) + of_.radius_;
+      return (static_cast<double>(of_.cols_) + 4) * kUnit * reach * reach;
+    }
+
+    // Of row i of the tile, which is row list_[i] of the data.
+    void set_bounds(std::size_t i) {
+      const double norm = static_cast<double>(norm_[i]);
+      const double e = error(norm);
+      const auto at = static_cast<std::size_t>(list_[i]);
+      of_.upper_[at] =
+          above(std::sqrt(std::max(norm + static_cast<double>(best_[i]), 0.0) + 3 * e));
+      of_.lower_[at] = below(std::sqrt(std::max(norm + static_cast<double>(second_[i]) - e, 0.0)));
+    }
+
+    // The upper bound from the distance itself; rows that pass then leave the tile. The others
+    // move to its beginning.
+    std::int64_t tighten(T* x, std::int64_t rows) {
+      const std::int64_t cols = of_.cols_;
+      std::int64_t left = 0;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const auto i = static_cast<std::size_t>(r);
+        const auto at = static_cast<std::size_t>(list_[i]);
+        const auto c = static_cast<std::size_t>(of_.labels_[at]);
+        T dot{};
+        of_.loops_.dots(x + r * cols, cols, 1, cols, of_.centers_t_.data() + of_.labels_[at] * cols,
+                        T{}, &dot);
+        const double norm = static_cast<double>(norm_[i]);
+        const double d = norm + of_.norms_[c] - 2 * static_cast<double>(dot);
+        const T upper = above(std::sqrt(std::max(d, 0.0) + 3 * error(norm)));
+        of_.upper_[at] = std::min(of_.upper_[at], upper);
+        if (upper < std::max(of_.lower_[at], of_.half_[c])) continue;
+        if (left != r) std::copy_n(x + r * cols, cols, x + left * cols);
+        list_[static_cast<std::size_t>(left)] = list_[i];
+        norm_[static_cast<std::size_t>(left)] = norm_[i];
+        ++left;
+      }
+      return left;
+    }
+
+    // Moves the rows of the tile from their old labels to the new ones.
+    void commit(const Tile<T>& tile, std::int64_t rows) {
+      std::int64_t changed = 0;
+      std::int64_t* counts = of_.slot_counts_.data() + slot_ * of_.k_;
+      const double* given = of_.setup_.weight;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const auto i = static_cast<std::size_t>(r);
+        if (given != nullptr) weight_[i] = given[list_[i]];
+        if (index_[i] == from_[i]) continue;
+        ++changed;
+        ++counts[index_[i]];
+        if (from_[i] >= 0) --counts[from_[i]];
+        of_.labels_[list_[i]] = index_[i];
+      }
+      if (changed == 0) return;
+      of_.changed_[static_cast<std::size_t>(slot_)] += changed;
+      of_.loops_.move_rows(tile.x, tile.ld, rows, of_.cols_, index_.data(), from_.data(),
+                           given == nullptr ? nullptr : weight_.data(),
+                           of_.slot_sums_.data() + slot_ * of_.k_ * of_.cols_);
+    }
+
+    CpuKMeans& of_;
+    std::int64_t slot_;
+    TileReader<T> reader_;
+    std::vector<T> best_, second_, norm_;
+    std::vector<std::int32_t> index_, from_;
+    std::vector<std::int64_t> list_;
+    std::vector<double> weight_;
+  };
+
+  const KMeansSetup setup_;
+  const LearnLoops<T>& loops_;
+  base::ThreadPool& pool_;
+  const std::int64_t rows_, cols_, k_, tile_;
+  const Slots slots_;
+  PackedPanels<T> panels_;
+  std::vector<T> shift_;
+  std::int32_t* labels_ = nullptr;
+  std::vector<std::int32_t> own_labels_;
+  std::vector<T> upper_, lower_;
+  std::vector<double> sums_, weights_, slot_sums_, slot_weights_;
+  std::vector<std::int64_t> counts_, slot_counts_, changed_;
+  // For the bounds: centres as T, their squared norms, what the last move did.
+  std::vector<T> centers_t_, move_, half_;
+  std::vector<double> norms_, previous_;
+  double radius_ = 0;
+  std::int32_t farthest_move_ = 0;
+  T first_{}, next_{};
+  bool bounds_hold_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<KMeansPasses> make_kmeans_passes(const KMeansSetup& setup,
+                                                 const LearnKernels& kernels,
+                                                 base::ThreadPool& pool) {
+  return with_type(setup.x.dtype, [&](auto zero) -> std::unique_ptr<KMeansPasses> {
+    return std::make_unique<CpuKMeans<decltype(zero)>>(setup, kernels, pool);
+  });
+}
+
+}  // namespace pronghorn::device::cpu

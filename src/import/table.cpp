@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "import/table.h"
+
+#include "base/error.h"
+
+namespace pronghorn::import {
+
+Table open_table(const std::filesystem::path& path) {
+  const std::string ending = path.extension().string();
+  if (ending == ".npy") return read_npy(path);
+  if (ending == ".csv") return read_csv(path);
+  if (ending == ".parquet" || ending == ".arrow" || ending == ".feather") {
+    base::fail(base::Status::kUnsupported,
+               "{}: this program does not read {} files; the Python package does, through pyarrow, "
+               "or write the table as .npy",
+               path.string(), ending.substr(1));
+  }
+  base::fail(base::Status::kUnsupported, "{}: a table is a .npy or .csv file", path.string());
+}
+
+}  // namespace pronghorn::import

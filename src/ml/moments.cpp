@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ml/moments.h"
+
+#include <algorithm>
+
+namespace pronghorn::ml {
+namespace {
+
+constexpr int kSample = 16;  // rows of a group that its shift is the mean of
+
+std::vector<double> sample_means(device::Learner& learner, const device::Matrix& x,
+                                 const std::int32_t* group, int groups) {
+  const auto size = static_cast<std::size_t>(groups * x.cols);
+  std::vector<double> means(size), base(size), row(static_cast<std::size_t>(x.cols));
+  std::vector<int> taken(static_cast<std::size_t>(groups));
+  // Without groups the sample is spread over the rows; with them it is what comes first.
+  const std::int64_t step = group == nullptr ? std::max<std::int64_t>(x.rows / kSample, 1) : 1;
+  int open = groups;
+  for (std::int64_t r = 0; r < x.rows && open > 0; r += step) {
+    const std::int64_t g = group == nullptr ? 0 : group[r];
+    int& count = taken[static_cast<std::size_t>(g)];
+    if (count == kSample) continue;
+    learner.read_row(x, r, row.data());
+    double* mean = means.data() + g * x.cols;
+    double* first = base.data() + g * x.cols;
+    if (count == 0) std::copy(row.begin(), row.end(), first);
+    // Differences from the first row: a constant column keeps its value exactly.
+    for (std::int64_t j = 0; j < x.cols; ++j)
+      mean[j] += row[static_cast<std::size_t>(j)] - first[j];
+    if (++count == kSample) --open;
+  }
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const int count = taken[static_cast<std::size_t>(g)];
+    for (std::int64_t j = 0; count > 0 && j < x.cols; ++j) {
+      const auto i = static_cast<std::size_t>(g * x.cols + j);
+      means[i] = base[i] + means[i] / count;
+    }
+  }
+  return means;
+}
+
+}  // namespace
+
+Moments group_moments(device::Learner& learner, const device::Matrix& x, const std::int32_t* group,
+                      const double* weight, int groups) {
+  const auto size = static_cast<std::size_t>(groups * x.cols);
+  Moments result;
+  result.weights.resize(static_cast<std::size_t>(groups));
+  result.means.resize(size);
+  result.variances.resize(size);
+  std::vector<double> shift = sample_means(learner, x, group, groups);
+  std::vector<double> first(size), second(size);
+  for (int pass = 0; pass < 2; ++pass) {
+    learner.moments(x, group, weight, groups, shift.data(), result.weights.data(), first.data(),
+                    second.data());
+    bool far = false;
+    for (std::size_t i = 0; i < size; ++i) {
+      const double w = result.weights[i / static_cast<std::size_t>(x.cols)];
+      if (w <= 0) continue;
+      const double off = first[i] / w;
+      const double square = second[i] / w;
+      result.means[i] = shift[i] + off;
+      result.variances[i] = std::max(square - off * off, 0.0);
+      // Fewer than two digits are lost while the offset is within some eight deviations.
+      far = far || off * off > 64 * result.variances[i];
+    }
+    if (!far) break;
+    shift = result.means;
+  }
+  return result;
+}
+
+}  // namespace pronghorn::ml
