@@ -6,26 +6,41 @@
 #include <utility>
 
 #include "device/cpu/cpu_device.h"
+#ifdef PRONGHORN_CUDA
+#include "device/cuda/cuda_device.h"
+#endif
 #include "device/reference/reference_device.h"
 
 namespace pronghorn::runtime {
 namespace {
 
-using Make = std::unique_ptr<device::Device> (*)();
+// A kind of device: "cuda" opens "cuda" and, of the names that it lists, "cuda:0", "cuda:1", ...
 struct Row {
   const char* name;
-  Make make;
+  std::vector<std::string> (*names)();
+  std::unique_ptr<device::Device> (*make)(const std::string& name);
 };
 constexpr Row kDevices[] = {
-    {"cpu", device::cpu::make_device},
-    {"reference", device::reference::make_device},
+#ifdef PRONGHORN_CUDA
+    {"cuda", device::cuda::device_names, device::cuda::make_device},
+#endif
+    {"cpu", [] { return std::vector<std::string>{"cpu"}; },
+     [](const std::string&) { return device::cpu::make_device(); }},
+    {"reference", [] { return std::vector<std::string>{"reference"}; },
+     [](const std::string&) { return device::reference::make_device(); }},
 };
+
+bool opens(const Row& row, const std::string& wanted) {
+  return wanted.substr(0, wanted.find(':')) == row.name;
+}
 
 }  // namespace
 
 std::vector<device::DeviceProperties> list_devices() {
   std::vector<device::DeviceProperties> all;
-  for (const Row& row : kDevices) all.push_back(row.make()->properties());
+  for (const Row& row : kDevices) {
+    for (const std::string& name : row.names()) all.push_back(row.make(name)->properties());
+  }
   return all;
 }
 
@@ -33,12 +48,18 @@ std::shared_ptr<device::Device> open_device(const std::string& name) {
   std::string wanted = name;
   if (wanted.empty() || wanted == "auto") {
     const char* forced = std::getenv("PRONGHORN_DEVICE");
-    wanted = forced != nullptr && *forced != '\0' ? forced : kDevices[0].name;
+    if (forced != nullptr) wanted = forced;
+  }
+  const bool any = wanted.empty() || wanted == "auto";
+  for (const Row& row : kDevices) {
+    if (!any && opens(row, wanted)) return row.make(wanted);
   }
   std::string known;
   for (const Row& row : kDevices) {
-    if (wanted == row.name) return row.make();
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", row.name);
+    for (const std::string& each : row.names()) {
+      if (any) return row.make(each);
+      known += (known.empty() ? "" : ", ") + each;
+    }
   }
   base::fail(base::Status::kNotFound, "there is no device \"{}\"; this machine has: {}", wanted,
              known);

@@ -4,6 +4,7 @@
 namespace pronghorn::device::cuda {
 
 const ConvKernel* const kConvKernels[] = {
+    &kConvMmaSm80,
     &kConvDirect,
 };
 const std::int32_t kConvKernelCount = sizeof(kConvKernels) / sizeof(kConvKernels[0]);

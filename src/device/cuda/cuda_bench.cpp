@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times the CUDA device on a model: every variant of every kernel for each of its convolutions,
+// each step in place, and whole batches from host and device memory. Prints one JSON object.
+//   cuda_bench MODEL.onnx [--layers B,B,...] [--batches B,B,...] [--seconds S]
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "device/cuda/cuda_device.h"
+#include "device/cuda/driver.h"
+#include "device/cuda/plan.h"
+#include "graph/passes/passes.h"
+#include "import/import.h"
+
+namespace pronghorn::device::cuda {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::vector<int> numbers(const std::string& text) {
+  std::vector<int> list;
+  std::stringstream stream(text);
+  for (std::string item; std::getline(stream, item, ',');) list.push_back(std::stoi(item));
+  return list;
+}
+
+std::string text_of(const ConvProblem& p) {
+  const char* result = p.result == ConvResult::kFloat           ? " f32"
+                       : p.result == ConvResult::kBytesResidual ? " res"
+                                                                : "";
+  return fmt::format("ic{} ih{} oc{} k{} s{}{}", p.ic, p.ih, p.oc, p.kh, p.sh, result);
+}
+
+double median(std::vector<double> list) {
+  std::sort(list.begin(), list.end());
+  return list[list.size() / 2];
+}
+
+Memory random_bytes(std::size_t size) {
+  std::vector<std::uint8_t> bytes(size);
+  std::mt19937 random(1);
+  for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random() >> 8);
+  Memory memory(size + kAlignment, Where::kDevice);
+  check(cudaMemcpy(memory.data(), bytes.data(), size, cudaMemcpyDefault), "upload");
+  return memory;
+}
+
+// Seconds of one launch: the median of several runs of a few.
+double time_launch(const std::function<int()>& launch, cudaStream_t stream) {
+  constexpr int kRuns = 5;
+  constexpr int kLaunches = 5;
+  cudaEvent_t begin = nullptr;
+  cudaEvent_t end = nullptr;
+  check(cudaEventCreate(&begin), "an event");
+  check(cudaEventCreate(&end), "an event");
+  check(launch(), "a launch");
+  std::vector<double> times;
+  for (int run = 0; run < kRuns; ++run) {
+    check(cudaEventRecord(begin, stream), "an event");
+    for (int i = 0; i < kLaunches; ++i) check(launch(), "a launch");
+    check(cudaEventRecord(end, stream), "an event");
+    check(cudaEventSynchronize(end), "a launch");
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, begin, end), "a timer");
+    times.push_back(1e-3 * static_cast<double>(milliseconds) / kLaunches);
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  return median(times);
+}
+
+void sweep(const Plan& plan, const std::vector<int>& batches) {
+  const StreamHandle stream;
+  const Memory constants = random_bytes(plan.constants.bytes().size());
+  check(cudaMemcpy(constants.data(), plan.constants.bytes().data(), plan.constants.bytes().size(),
+                   cudaMemcpyDefault),
+        "upload");
+  for (std::int32_t i = 0; i < kConvKernelCount; ++i) {
+    if (kConvKernels[i]->supports(ConvProblem{}, plan.capability)) {
+      check(kConvKernels[i]->prepare(), kConvKernels[i]->name);
+    }
+  }
+  std::map<std::string, bool> seen;
+  const char* comma = "";
+  for (const Step& step : plan.steps) {
+    if (step.conv == nullptr || seen[text_of(step.conv->problem)]) continue;
+    seen[text_of(step.conv->problem)] = true;
+    for (const int batch : batches) {
+      const ConvStep& conv = *step.conv;
+      const ConvProblem p = conv.problem_for(batch);
+      const auto out =
+          static_cast<std::size_t>(p.pixels() * p.oc) * (p.result == ConvResult::kFloat ? 4 : 1);
+      const Memory src =
+          random_bytes(static_cast<std::size_t>(std::int64_t{batch} * p.ih * p.iw * p.ic));
+      const Memory res = random_bytes(out);
+      const Memory dst(out + kAlignment, Where::kDevice);
+      std::vector<std::byte*> slots(plan.slot_bytes.size(), nullptr);
+      slots[conv.src] = src.data();
+      slots[conv.dst] = dst.data();
+      if (p.result == ConvResult::kBytesResidual) slots[conv.res] = res.data();
+      std::vector<std::pair<double, std::string>> results;
+      const int chosen = conv.kernel->choose(p, plan.multiprocessors);
+      double chosen_time = 0;
+      for (int v = 0; v < conv.kernel->variants; ++v) {
+        if (!conv.kernel->takes(p, v)) continue;
+        const Memory workspace(
+            static_cast<std::size_t>(conv.kernel->workspace_bytes(p, v)) + kAlignment,
+            Where::kDevice);
+        const Launch launch{batch, slots.data(), constants.data(), workspace.data(), stream.get(),
+                            v};
+        const double t = time_launch([&] { return step.run(launch); }, stream.get());
+        if (v == chosen) chosen_time = t;
+        results.emplace_back(t, conv.kernel->variant_name(v));
+      }
+      std::sort(results.begin(), results.end());
+      const double macs = static_cast<double>(p.pixels()) * p.oc * p.window();
+      std::string all;
+      for (std::size_t i = 0; i < std::min<std::size_t>(results.size(), 5); ++i) {
+        all += fmt::format("{}\"{}\": {:.2f}", i == 0 ? "" : ", ", results[i].second,
+                           results[i].first * 1e6);
+      }
+      fmt::print(
+          "{}\n  {{\"problem\": \"{}\", \"batch\": {}, \"best_us\": {:.2f}, \"tops\": {:.0f}, "
+          "\"chosen\": \"{}\", \"chosen_us\": {:.2f}, \"us\": {{{}}}}}",
+          comma, text_of(p), batch, results[0].first * 1e6, 2e-12 * macs / results[0].first,
+          conv.kernel->variant_name(chosen), chosen_time * 1e6, all);
+      comma = ",";
+      std::fflush(stdout);
+    }
+  }
+}
+
+struct Buffers {
+  std::vector<Memory> memory;
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+};
+
+Buffers make_buffers(const graph::Graph& graph, int batch, Where where) {
+  Buffers b;
+  const auto add = [&](graph::ValueId id) {
+    const graph::Value& v = graph.value(id);
+    const auto size = static_cast<std::size_t>(v.shape.size() * batch) * graph::size_of(v.dtype);
+    if (where == Where::kDevice) {
+      b.memory.push_back(random_bytes(size));
+    } else {
+      b.memory.emplace_back(size, where);
+      std::mt19937 random(2);
+      for (std::size_t i = 0; i < size; ++i) {
+        b.memory.back().data()[i] = static_cast<std::byte>(random() >> 8);
+      }
+    }
+    return static_cast<void*>(b.memory.back().data());
+  };
+  for (const graph::ValueId id : graph.inputs) b.inputs.push_back(add(id));
+  for (const graph::ValueId id : graph.outputs) b.outputs.push_back(add(id));
+  return b;
+}
+
+// Batches one after another, `depth` under way at a time.
+void time_batches(Program& program, int batch, Where where, std::size_t depth, double seconds) {
+  std::vector<Buffers> buffers;
+  for (std::size_t i = 0; i < depth; ++i) {
+    buffers.push_back(make_buffers(program.graph(), batch, where));
+  }
+  std::vector<std::unique_ptr<Completion>> under_way(depth);
+  std::vector<double> latencies;
+  std::vector<Clock::time_point> started(depth);
+  const auto submit = [&](std::size_t i) {
+    started[i] = Clock::now();
+    under_way[i] = program.submit({buffers[i].inputs, buffers[i].outputs, batch, 0});
+  };
+  const auto pass = [&](double limit) {
+    latencies.clear();
+    const auto begin = Clock::now();
+    std::size_t images = 0;
+    for (std::size_t i = 0; i < depth; ++i) submit(i);
+    while (seconds_since(begin) < limit) {
+      for (std::size_t i = 0; i < depth; ++i) {
+        under_way[i]->wait();
+        latencies.push_back(seconds_since(started[i]));
+        images += static_cast<std::size_t>(batch);
+        submit(i);
+      }
+    }
+    const double rate = static_cast<double>(images) / seconds_since(begin);
+    for (auto& completion : under_way) completion.reset();
+    return rate;
+  };
+  pass(0.3 * seconds);
+  const double rate = pass(seconds);
+  std::sort(latencies.begin(), latencies.end());
+  fmt::print(
+      "\n  {{\"batch\": {}, \"memory\": \"{}\", \"under_way\": {}, \"images_per_second\": "
+      "{:.0f}, \"p50_ms\": {:.3f}, \"p99_ms\": {:.3f}, \"min_ms\": {:.3f}}}",
+      batch, where == Where::kDevice ? "device" : "pinned", depth, rate,
+      latencies[latencies.size() / 2] * 1e3, latencies[latencies.size() * 99 / 100] * 1e3,
+      latencies[0] * 1e3);
+  std::fflush(stdout);
+}
+
+void print_profile(Program& program, int batch) {
+  Buffers b = make_buffers(program.graph(), batch, Where::kDevice);
+  const auto run = [&] { program.submit({b.inputs, b.outputs, batch, 0})->wait(); };
+  run();
+  program.set_profiling(true);
+  constexpr int kRuns = 5;
+  for (int i = 0; i < kRuns; ++i) run();
+  program.set_profiling(false);
+  const char* comma = "";
+  for (const NodeTime& time : program.profile()) {
+    fmt::print("{}\n  {{\"batch\": {}, \"node\": \"{}\", \"kernel\": \"{}\", \"us\": {:.2f}}}",
+               comma, batch, time.node, time.kernel, 1e6 * time.seconds / kRuns);
+    comma = ",";
+  }
+  std::fflush(stdout);
+}
+
+int main_of(int argc, char** argv) {
+  const auto process = Clock::now();
+  std::string model;
+  std::vector<int> layers;
+  std::vector<int> batches = {1, 128};
+  double seconds = 0.5;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--layers") {
+      layers = numbers(argv[++i]);
+    } else if (word == "--batches") {
+      batches = numbers(argv[++i]);
+    } else if (word == "--seconds") {
+      seconds = std::stod(argv[++i]);
+    } else {
+      model = word;
+    }
+  }
+  if (model.empty()) {
+    fmt::print(stderr,
+               "usage: cuda_bench MODEL.onnx [--layers B,..] [--batches B,..] [--seconds S]\n");
+    return 2;
+  }
+  const auto graph = std::make_shared<const graph::Graph>(
+      graph::passes::lower_quantized(import::import_model(model)));
+  const auto device = make_device("cuda:0");
+  const DeviceProperties properties = device->properties();
+  const auto program = compile_or_throw(*device, graph);
+  Buffers one = make_buffers(*graph, 1, Where::kPinned);
+  program->submit({one.inputs, one.outputs, 1, 0})->wait();
+  fmt::print("{{\"device\": \"{}\", \"isa\": \"{}\", \"first_inference_s\": {:.2f}",
+             properties.description, properties.isa, seconds_since(process));
+  fmt::print(",\n\"throughput\": [");
+  const char* comma = "";
+  for (const int batch : batches) {
+    for (const Where where : {Where::kDevice, Where::kPinned}) {
+      for (const std::size_t depth : {1, 2}) {
+        fmt::print("{}", comma);
+        time_batches(*program, batch, where, depth, seconds);
+        comma = ",";
+      }
+    }
+  }
+  std::size_t free = 0;
+  std::size_t total = 0;
+  check(cudaMemGetInfo(&free, &total), "memory");
+  fmt::print("],\n\"device_memory_mib\": {}, \"program_mib\": {}", (total - free) >> 20,
+             program->memory_bytes() >> 20);
+  fmt::print(",\n\"steps\": [");
+  print_profile(*program, batches.back());
+  fmt::print("]");
+  if (!layers.empty()) {
+    const auto plan = make_plan(
+        graph, properties.isa.empty() ? 0 : std::stoi(properties.isa.substr(3)), properties.cores);
+    fmt::print(",\n\"layers\": [");
+    sweep(*plan, layers);
+    fmt::print("]");
+  }
+  fmt::print("}}\n");
+  return 0;
+}
+
+}  // namespace
+}  // namespace pronghorn::device::cuda
+
+int main(int argc, char** argv) {
+  try {
+    return pronghorn::device::cuda::main_of(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "cuda_bench: {}\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "device/cuda/cuda_device.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "device/cuda/cuda_program.h"
+#include "device/cuda/driver.h"
+#include "device/cuda/nvml.h"
+
+namespace pronghorn::device::cuda {
+namespace {
+
+constexpr int kLeastCapability = 75;
+
+int attribute(cudaDeviceAttr which, int gpu) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, gpu), "a property of the GPU");
+  return value;
+}
+
+int capability(int gpu) {
+  return 10 * attribute(cudaDevAttrComputeCapabilityMajor, gpu) +
+         attribute(cudaDevAttrComputeCapabilityMinor, gpu);
+}
+
+// Why there is none, or how many the driver shows.
+std::pair<int, std::string> count_gpus() {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaSuccess) return {count, count == 0 ? "the driver shows no GPU" : ""};
+  cudaGetLastError();
+  if (status == cudaErrorInsufficientDriver) {
+    return {0, "no NVIDIA driver for CUDA 13 (release 580 or newer) is loaded"};
+  }
+  return {0, cudaGetErrorString(status)};
+}
+
+std::vector<int> usable_gpus() {
+  std::vector<int> gpus;
+  const int count = count_gpus().first;
+  for (int gpu = 0; gpu < count; ++gpu) {
+    if (capability(gpu) >= kLeastCapability) gpus.push_back(gpu);
+  }
+  return gpus;
+}
+
+std::string bus_id(int gpu) {
+  std::array<char, 32> text{};
+  check(cudaDeviceGetPCIBusId(text.data(), static_cast<int>(text.size()), gpu),
+        "the GPU's address");
+  return text.data();
+}
+
+class CudaDevice final : public Device {
+ public:
+  CudaDevice(std::string name, std::vector<int> gpus)
+      : name_(std::move(name)), gpus_(std::move(gpus)) {}
+
+  DeviceProperties properties() const override {
+    DeviceProperties p;
+    p.name = name_;
+    cudaDeviceProp gpu{};
+    check(cudaGetDeviceProperties(&gpu, gpus_[0]), "the GPU's properties");
+    p.cores = gpu.multiProcessorCount * static_cast<int>(gpus_.size());
+    p.description =
+        fmt::format("{}{}, {} multiprocessors",
+                    gpus_.size() > 1 ? fmt::format("{} x ", gpus_.size()) : "", gpu.name, p.cores);
+    p.isa = fmt::format("sm_{}", lowest_capability());
+    for (const int id : gpus_) {
+      cudaDeviceProp each{};
+      check(cudaGetDeviceProperties(&each, id), "the GPU's properties");
+      p.memory_bytes += static_cast<std::int64_t>(each.totalGlobalMem);
+    }
+    p.clock_hz = 1e3 * attribute(cudaDevAttrClockRate, gpus_[0]);
+    return p;
+  }
+
+  CompileResult compile(std::shared_ptr<const graph::Graph> graph,
+                        const CompileOptions& options) override {
+    graph::verify(*graph);
+    if (Refusal refusal = refuse(*graph); !refusal.ops.empty()) return refusal;
+    int multiprocessors = attribute(cudaDevAttrMultiProcessorCount, gpus_[0]);
+    for (const int gpu : gpus_) {
+      multiprocessors = std::min(multiprocessors, attribute(cudaDevAttrMultiProcessorCount, gpu));
+    }
+    const int threads = options.threads > 0 ? options.threads : base::available_cores();
+    return std::make_unique<CudaProgram>(
+        make_plan(std::move(graph), lowest_capability(), multiprocessors), gpus_, threads);
+  }
+
+  std::optional<double> energy_joules() const override {
+    double sum = 0;
+    for (const int gpu : gpus_) {
+      const std::optional<double> joules = cuda::energy_joules(bus_id(gpu));
+      if (!joules) return std::nullopt;
+      sum += *joules;
+    }
+    return sum;
+  }
+
+ private:
+  int lowest_capability() const {
+    int lowest = capability(gpus_[0]);
+    for (const int gpu : gpus_) lowest = std::min(lowest, capability(gpu));
+    return lowest;
+  }
+
+  std::string name_;
+  std::vector<int> gpus_;
+};
+
+}  // namespace
+
+std::vector<std::string> device_names() {
+  std::vector<std::string> names;
+  for (const int gpu : usable_gpus()) names.push_back(fmt::format("cuda:{}", gpu));
+  return names;
+}
+
+std::unique_ptr<Device> make_device(const std::string& name) {
+  const auto [count, reason] = count_gpus();
+  if (count == 0) {
+    base::fail(base::Status::kUnavailable, "device \"{}\" cannot be used: {}", name, reason);
+  }
+  const std::vector<int> gpus = usable_gpus();
+  if (name == "cuda" && !gpus.empty()) return std::make_unique<CudaDevice>(name, gpus);
+  for (const int gpu : gpus) {
+    if (name == fmt::format("cuda:{}", gpu)) {
+      return std::make_unique<CudaDevice>(name, std::vector<int>{gpu});
+    }
+  }
+  std::string known;
+  for (const int gpu : gpus) known += fmt::format("{}cuda:{}", known.empty() ? "" : ", ", gpu);
+  base::fail(base::Status::kUnavailable,
+             "there is no GPU \"{}\"; the driver shows {}, of which {} can be used (compute "
+             "capability 7.5 or newer)",
+             name, count, known.empty() ? "none" : known);
+}
+
+}  // namespace pronghorn::device::cuda

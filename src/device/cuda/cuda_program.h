@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plan on one or more GPUs. Each GPU holds the constants once and a few contexts: a stream with
+// the memory for one batch under way, so that one context's copies overlap another's kernels.
+// A submission is cut into chunks, which go to the GPU with the least to do.
+//
+// A batch size seen for the second time is captured as a CUDA graph: one launch instead of one a
+// layer. Pageable memory of the caller goes through pinned memory; what the GPU reaches itself (its
+// own memory, or pinned) is copied from where it is.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "device/cuda/driver.h"
+#include "device/cuda/plan.h"
+#include "device/device.h"
+
+namespace pronghorn::device::cuda {
+
+class CudaProgram final : public Program {
+ public:
+  CudaProgram(std::shared_ptr<const Plan> plan, const std::vector<int>& gpus, int threads);
+  ~CudaProgram() override;
+
+  const graph::Graph& graph() const override { return *plan_->graph; }
+  std::unique_ptr<Completion> submit(const Submission& submission) override;
+  std::int64_t memory_bytes() const override;
+  void set_profiling(bool on) override { profiling_ = on; }
+  std::vector<NodeTime> profile() const override;
+
+ private:
+  struct Context;
+  struct Chunk;
+  struct Gpu;
+  class Batch;
+
+  std::shared_ptr<const Schedule> schedule_for(int images);
+  std::shared_ptr<Chunk> start(const Submission& submission, std::int64_t first, int images);
+  std::unique_ptr<Context> lease(Gpu& gpu, const Schedule& schedule);
+  bool grow(Gpu& gpu, Context& context, std::int64_t size);
+  Gpu& least_busy();
+  void copy_in(Context& context, const Schedule& schedule, const Submission& submission,
+               std::int64_t first);
+  void copy_out(Context& context, const Schedule& schedule, Chunk& chunk);
+  void enqueue(Gpu& gpu, Context& context, const std::shared_ptr<const Schedule>& shared);
+  void run_steps(Gpu& gpu, Context& context, const Schedule& schedule, bool timed);
+  void finish(Chunk& chunk);
+  void add_times(const Context& context);
+
+  std::shared_ptr<const Plan> plan_;
+  std::vector<std::unique_ptr<Gpu>> gpus_;
+  base::ThreadPool pool_;  // copies large inputs
+
+  std::mutex schedules_mutex_;
+  std::map<int, std::shared_ptr<const Schedule>> schedules_;
+
+  std::atomic<bool> profiling_{false};
+  mutable std::mutex times_mutex_;
+  std::vector<NodeTime> times_;  // by step
+};
+
+}  // namespace pronghorn::device::cuda

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owned things of the CUDA runtime. Everything belongs to the GPU that was current when it was made
+// (Current makes one current for a scope) and may be freed on any thread.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <string>
+
+namespace pronghorn::device::cuda {
+
+// Throws Error (kOutOfMemory or kInternal) naming `what` when `status`, a cudaError_t, is not 0.
+void check(int status, const char* what);
+
+class Current {
+ public:
+  explicit Current(int gpu);
+  ~Current();
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
+enum class Where { kDevice, kPinned };  // pinned: host memory that GPUs reach
+
+class Memory {
+ public:
+  Memory() = default;
+  // Device memory is zeroed.
+  Memory(std::size_t size, Where where);
+  ~Memory();
+  Memory(Memory&& other) noexcept;
+  Memory& operator=(Memory&& other) noexcept;
+
+  std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  Where where_ = Where::kDevice;
+};
+
+class StreamHandle {
+ public:
+  StreamHandle();
+  ~StreamHandle();
+  StreamHandle(const StreamHandle&) = delete;
+  StreamHandle& operator=(const StreamHandle&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+class EventHandle {
+ public:
+  EventHandle();
+  ~EventHandle();
+  EventHandle(const EventHandle&) = delete;
+  EventHandle& operator=(const EventHandle&) = delete;
+  cudaEvent_t get() const { return event_; }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+// What was captured, ready to be launched again and again.
+class GraphHandle {
+ public:
+  GraphHandle() = default;
+  explicit GraphHandle(cudaGraph_t captured);  // takes `captured`
+  ~GraphHandle();
+  GraphHandle(GraphHandle&& other) noexcept;
+  GraphHandle& operator=(GraphHandle&& other) noexcept;
+  cudaGraphExec_t get() const { return graph_; }
+
+ private:
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+// True when the GPUs can read `pointer` themselves: their own memory, or pinned host memory.
+bool reachable(const void* pointer);
+
+}  // namespace pronghorn::device::cuda

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread makes 16 neighbouring channels where the shape allows it, else one.
+#include <cuda_runtime_api.h>
+
+#include "device/cuda/kernels/byte_kernels.h"
+#include "device/cuda/kernels/finish.cuh"
+
+namespace pronghorn::device::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+template <int kCount>
+struct alignas(kCount) Bytes {
+  std::uint8_t at[kCount];
+};
+
+template <int kCount>
+__device__ __forceinline__ Bytes<kCount> load(const std::uint8_t* from) {
+  return *reinterpret_cast<const Bytes<kCount>*>(from);
+}
+
+template <int kCount>
+__device__ __forceinline__ void store(std::uint8_t* to, const Bytes<kCount>& bytes) {
+  *reinterpret_cast<Bytes<kCount>*>(to) = bytes;
+}
+
+__device__ __forceinline__ std::int64_t item() {
+  return std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
+}
+
+unsigned blocks(std::int64_t items) {
+  return static_cast<unsigned>((items + kThreads - 1) / kThreads);
+}
+
+int status() { return static_cast<int>(cudaGetLastError()); }
+
+__global__ void __launch_bounds__(kThreads)
+    frame_bytes(Frame f, const std::uint8_t* src, const std::uint8_t* fill, std::uint8_t* dst,
+                std::int64_t items) {
+  const std::int64_t i = item();
+  if (i >= items) return;
+  const int channel = static_cast<int>(i % f.oc);
+  const std::int64_t pixel = i / f.oc;
+  const int block = channel / f.ic;
+  std::uint8_t value = 0;
+  if (block < f.bh * f.bw) {
+    const int c = channel - block * f.ic;
+    const std::int64_t line = pixel / f.ow;
+    const int y = static_cast<int>(line % f.oh) * f.bh + block / f.bw - f.top;
+    const int x = static_cast<int>(pixel % f.ow) * f.bw + block % f.bw - f.left;
+    const bool in = y >= 0 && y < f.ih && x >= 0 && x < f.iw;
+    value = in ? src[((line / f.oh * f.ih + y) * f.iw + x) * f.ic + c] : fill[c];
+  }
+  dst[i] = value;
+}
+
+// Blocks of up to 16 channels, one thread each: the rewritten first layer.
+__global__ void __launch_bounds__(kThreads)
+    frame_blocks(Frame f, const std::uint8_t* src, const std::uint8_t* fill, std::uint8_t* dst,
+                 std::int64_t items) {
+  const std::int64_t pixel = item();
+  if (pixel >= items) return;
+  const std::int64_t line = pixel / f.ow;
+  const int top = static_cast<int>(line % f.oh) * f.bh - f.top;
+  const int left = static_cast<int>(pixel % f.ow) * f.bw - f.left;
+  const std::int64_t image = line / f.oh * f.ih;
+  Bytes<16> bytes{};
+  int channel = 0;
+  int r = 0;
+  int s = 0;
+  int c = 0;
+#pragma unroll
+  for (channel = 0; channel < 16; ++channel) {
+    if (r < f.bh) {
+      const int y = top + r;
+      const int x = left + s;
+      const bool in = y >= 0 && y < f.ih && x >= 0 && x < f.iw;
+      bytes.at[channel] = in ? src[((image + y) * f.iw + x) * f.ic + c] : fill[c];
+    }
+    if (++c == f.ic) {
+      c = 0;
+      if (++s == f.bw) {
+        s = 0;
+        ++r;
+      }
+    }
+  }
+  store(dst + pixel * 16, bytes);
+}
+
+// The window of an output pixel, cut to the source.
+struct Cut {
+  int top, bottom, left, right;
+  __device__ Cut(const Pool& p, int oh, int ow) {
+    const int y = oh * p.sh - p.pad_top;
+    const int x = ow * p.sw - p.pad_left;
+    top = max(y, 0);
+    bottom = min(y + p.kh, p.ih);
+    left = max(x, 0);
+    right = min(x + p.kw, p.iw);
+  }
+};
+
+template <int kCount>
+__global__ void __launch_bounds__(kThreads)
+    max_pool(Pool p, const std::uint8_t* src, std::uint8_t* dst, std::int64_t items) {
+  const std::int64_t i = item();
+  if (i >= items) return;
+  const int groups = p.channels / kCount;
+  const int channel = static_cast<int>(i % groups) * kCount;
+  const std::int64_t pixel = i / groups;
+  const std::int64_t line = pixel / p.ow;
+  const Cut cut(p, static_cast<int>(line % p.oh), static_cast<int>(pixel % p.ow));
+  const std::uint8_t* image = src + line / p.oh * p.ih * p.iw * p.channels + channel;
+  Bytes<kCount> largest{};
+  for (int y = cut.top; y < cut.bottom; ++y) {
+    for (int x = cut.left; x < cut.right; ++x) {
+      Bytes<kCount> next = load<kCount>(image + (std::int64_t{y} * p.iw + x) * p.channels);
+      if constexpr (kCount == 16) {
+        auto* a = reinterpret_cast<std::uint32_t*>(&largest);
+        const auto* b = reinterpret_cast<const std::uint32_t*>(&next);
+#pragma unroll
+        for (int w = 0; w < 4; ++w) a[w] = __vmaxu4(a[w], b[w]);
+      } else {
+        largest.at[0] = max(largest.at[0], next.at[0]);
+      }
+    }
+  }
+  store(dst + i * kCount, largest);
+}
+
+template <int kCount>
+__global__ void __launch_bounds__(kThreads)
+    average_pool(AveragePool a, Finish f, const std::uint8_t* src, const float* m, void* dst,
+                 std::int64_t items) {
+  const std::int64_t i = item();
+  if (i >= items) return;
+  const Pool& p = a.pool;
+  const int groups = p.channels / kCount;
+  const int channel = static_cast<int>(i % groups) * kCount;
+  const std::int64_t pixel = i / groups;
+  const std::int64_t line = pixel / p.ow;
+  const Cut cut(p, static_cast<int>(line % p.oh), static_cast<int>(pixel % p.ow));
+  const std::uint8_t* image = src + line / p.oh * p.ih * p.iw * p.channels + channel;
+  const int count = (cut.bottom - cut.top) * (cut.right - cut.left);
+  std::int32_t sums[kCount];
+#pragma unroll
+  for (int c = 0; c < kCount; ++c) sums[c] = -count * a.z_src;
+  for (int y = cut.top; y < cut.bottom; ++y) {
+    for (int x = cut.left; x < cut.right; ++x) {
+      const Bytes<kCount> next = load<kCount>(image + (std::int64_t{y} * p.iw + x) * p.channels);
+#pragma unroll
+      for (int c = 0; c < kCount; ++c) sums[c] += next.at[c];
+    }
+  }
+  const float scale = m[(a.count_padding ? p.kh * p.kw : count) - 1];
+  if (a.to_float) {
+    for (int c = 0; c < kCount; ++c) {
+      static_cast<float*>(dst)[i * kCount + c] = finish_float(sums[c], scale);
+    }
+    return;
+  }
+  Bytes<kCount> bytes;
+#pragma unroll
+  for (int c = 0; c < kCount; ++c) {
+    bytes.at[c] = static_cast<std::uint8_t>(finish(sums[c], scale, f));
+  }
+  store(static_cast<std::uint8_t*>(dst) + i * kCount, bytes);
+}
+
+template <int kCount>
+__global__ void __launch_bounds__(kThreads)
+    add_bytes(Add p, Finish f, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* dst,
+              std::int64_t items) {
+  const std::int64_t i = item();
+  if (i >= items) return;
+  Bytes<kCount> left = load<kCount>(a + i * kCount);
+  const Bytes<kCount> right = load<kCount>(b + i * kCount);
+#pragma unroll
+  for (int c = 0; c < kCount; ++c) {
+    // The law's order: fma(a - z_a, m_a, (b - z_b) * m_b).
+    left.at[c] =
+        static_cast<std::uint8_t>(finish_residual(left.at[c] - p.z_a, p.m_a, right.at[c], f));
+  }
+  store(dst + i * kCount, left);
+}
+
+template <int kCount>
+__global__ void __launch_bounds__(kThreads)
+    rescale_bytes(Rescale p, Finish f, const std::uint8_t* src, std::uint8_t* dst,
+                  std::int64_t items) {
+  const std::int64_t i = item();
+  if (i >= items) return;
+  Bytes<kCount> bytes = load<kCount>(src + i * kCount);
+#pragma unroll
+  for (int c = 0; c < kCount; ++c) {
+    bytes.at[c] = static_cast<std::uint8_t>(finish(bytes.at[c] - p.z_src, p.m, f));
+  }
+  store(dst + i * kCount, bytes);
+}
+
+template <int kCount>
+__global__ void __launch_bounds__(kThreads)
+    copy_channels(ChannelCopy p, const std::uint8_t* src, std::uint8_t* dst, std::int64_t items) {
+  const std::int64_t i = item();
+  if (i >= items) return;
+  const int groups = p.from / kCount;
+  const std::int64_t pixel = i / groups;
+  const int channel = static_cast<int>(i % groups) * kCount;
+  store(dst + pixel * p.to + p.at + channel, load<kCount>(src + i * kCount));
+}
+
+__global__ void __launch_bounds__(kThreads)
+    quantize_floats(Bridge p, const float* src, const float* scale, const std::int32_t* z,
+                    std::uint8_t* dst) {
+  const std::int64_t i = item();
+  if (i >= p.size) return;
+  const int c = static_cast<int>(i % p.channels);
+  const float r = __fdiv_rn(src[i], scale[c]);
+  const Finish f{static_cast<float>(p.lo - z[c]), static_cast<float>(p.hi - z[c]), z[c], 0, 0};
+  dst[i] = static_cast<std::uint8_t>(round_clamp(r != r ? 0.0f : r, f));
+}
+
+__global__ void __launch_bounds__(kThreads)
+    dequantize_bytes(Bridge p, const std::uint8_t* src, const float* scale, const std::int32_t* z,
+                     float* dst) {
+  const std::int64_t i = item();
+  if (i >= p.size) return;
+  const int c = static_cast<int>(i % p.channels);
+  dst[i] = finish_float(src[i] - z[c], scale[c]);
+}
+
+template <int kCount>
+__global__ void __launch_bounds__(kThreads)
+    flip_sign(const std::uint8_t* src, std::uint8_t* dst, std::int64_t items) {
+  const std::int64_t i = item();
+  if (i >= items) return;
+  Bytes<kCount> bytes = load<kCount>(src + i * kCount);
+#pragma unroll
+  for (int c = 0; c < kCount; ++c) bytes.at[c] ^= 0x80;
+  store(dst + i * kCount, bytes);
+}
+
+}  // namespace
+
+int launch_frame(const Frame& f, const std::uint8_t* src, const std::uint8_t* fill,
+                 std::uint8_t* dst, Stream stream) {
+  const std::int64_t pixels = std::int64_t{f.n} * f.oh * f.ow;
+  if (f.oc == 16 && f.bh * f.bw * f.ic <= 16) {
+    frame_blocks<<<blocks(pixels), kThreads, 0, stream>>>(f, src, fill, dst, pixels);
+  } else {
+    frame_bytes<<<blocks(pixels * f.oc), kThreads, 0, stream>>>(f, src, fill, dst, pixels * f.oc);
+  }
+  return status();
+}
+
+int launch_max_pool(const Pool& p, const std::uint8_t* src, std::uint8_t* dst, Stream stream) {
+  const std::int64_t items = std::int64_t{p.n} * p.oh * p.ow * p.channels;
+  if (p.channels % 16 == 0) {
+    max_pool<16><<<blocks(items / 16), kThreads, 0, stream>>>(p, src, dst, items / 16);
+  } else {
+    max_pool<1><<<blocks(items), kThreads, 0, stream>>>(p, src, dst, items);
+  }
+  return status();
+}
+
+int launch_average_pool(const AveragePool& a, const std::uint8_t* src, const float* m, void* dst,
+                        Stream stream) {
+  const Pool& p = a.pool;
+  const std::int64_t items = std::int64_t{p.n} * p.oh * p.ow * p.channels;
+  const Finish f = make_finish(a.z_dst, a.lo, a.hi);
+  if (p.channels % 4 == 0) {
+    average_pool<4><<<blocks(items / 4), kThreads, 0, stream>>>(a, f, src, m, dst, items / 4);
+  } else {
+    average_pool<1><<<blocks(items), kThreads, 0, stream>>>(a, f, src, m, dst, items);
+  }
+  return status();
+}
+
+int launch_add(const Add& p, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* dst,
+               Stream stream) {
+  const Finish f = make_finish(p.z_dst, p.lo, p.hi, p.z_b, p.m_b);
+  if (p.size % 16 == 0) {
+    add_bytes<16><<<blocks(p.size / 16), kThreads, 0, stream>>>(p, f, a, b, dst, p.size / 16);
+  } else {
+    add_bytes<1><<<blocks(p.size), kThreads, 0, stream>>>(p, f, a, b, dst, p.size);
+  }
+  return status();
+}
+
+int launch_rescale(const Rescale& p, const std::uint8_t* src, std::uint8_t* dst, Stream stream) {
+  const Finish f = make_finish(p.z_dst, p.lo, p.hi);
+  if (p.size % 16 == 0) {
+    rescale_bytes<16><<<blocks(p.size / 16), kThreads, 0, stream>>>(p, f, src, dst, p.size / 16);
+  } else {
+    rescale_bytes<1><<<blocks(p.size), kThreads, 0, stream>>>(p, f, src, dst, p.size);
+  }
+  return status();
+}
+
+int launch_channel_copy(const ChannelCopy& p, const std::uint8_t* src, std::uint8_t* dst,
+                        Stream stream) {
+  const std::int64_t items = p.pixels * p.from;
+  if (p.from % 16 == 0 && p.to % 16 == 0 && p.at % 16 == 0) {
+    copy_channels<16><<<blocks(items / 16), kThreads, 0, stream>>>(p, src, dst, items / 16);
+  } else {
+    copy_channels<1><<<blocks(items), kThreads, 0, stream>>>(p, src, dst, items);
+  }
+  return status();
+}
+
+int launch_quantize(const Bridge& p, const float* src, const float* scale, const std::int32_t* z,
+                    std::uint8_t* dst, Stream stream) {
+  quantize_floats<<<blocks(p.size), kThreads, 0, stream>>>(p, src, scale, z, dst);
+  return status();
+}
+
+int launch_dequantize(const Bridge& p, const std::uint8_t* src, const float* scale,
+                      const std::int32_t* z, float* dst, Stream stream) {
+  dequantize_bytes<<<blocks(p.size), kThreads, 0, stream>>>(p, src, scale, z, dst);
+  return status();
+}
+
+int launch_flip_sign(std::int64_t size, const std::uint8_t* src, std::uint8_t* dst, Stream stream) {
+  if (size % 16 == 0) {
+    flip_sign<16><<<blocks(size / 16), kThreads, 0, stream>>>(src, dst, size / 16);
+  } else {
+    flip_sign<1><<<blocks(size), kThreads, 0, stream>>>(src, dst, size);
+  }
+  return status();
+}
+
+}  // namespace pronghorn::device::cuda

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CUDA device against the reference: whole programs, with each row of its kernel table forced.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "device/cuda/cuda_device.h"
+#include "device/reference/reference_device.h"
+#include "graph/passes/passes.h"
+#include "judge.h"
+#include "network.h"
+#include "problem.h"
+
+namespace pronghorn::exact {
+namespace {
+
+constexpr std::uint32_t kSeed = 20261124;
+
+class CudaExact : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (device::cuda::device_names().empty()) {
+      try {
+        device::cuda::make_device("cuda");
+      } catch (const base::Error& error) {
+        GTEST_SKIP() << error.what();
+      }
+    }
+    ::setenv("PRONGHORN_CUDA_KERNEL", GetParam(), 1);
+    candidate_ = {std::string("cuda ") + GetParam(), device::cuda::make_device("cuda:0")};
+  }
+  void TearDown() override { ::unsetenv("PRONGHORN_CUDA_KERNEL"); }
+
+  void check(const graph::Graph& graph, int batch, const std::string& fill, std::uint32_t seed) {
+    const Bytes inputs = make_inputs(graph, batch, fill, seed);
+    const auto fault = disagreement(candidate_, *reference_, graph, inputs, batch, {0});
+    ASSERT_FALSE(fault) << graph.name << "\nbatch " << batch << "\n" << *fault;
+  }
+
+  std::unique_ptr<device::Device> reference_ = device::reference::make_device();
+  Candidate candidate_;
+};
+
+// Every convolution of ResNet-18, 50 and 101 (v1.5), whose blocks repeat these shapes.
+TEST_P(CudaExact, ResNetLayers) {
+  std::vector<std::string> lines = {"conv ic3 ih224 oc64 k7 s2 p3 zin=1 relu=1",
+                                    "max_pool ic64 ih112 k3 s2 p1",
+                                    "average_pool ic2048 ih7 k7",
+                                    "average_pool ic512 ih7 k7",
+                                    "conv ic2048 ih1 oc1000 dst=f32",
+                                    "conv ic512 ih1 oc1000 dst=f32"};
+  int wide = 64;
+  for (int size = 56; size >= 7; size /= 2, wide *= 2) {
+    const int before = size == 56 ? 64 : wide * 2;
+    const int twice = size == 56 ? 1 : 2;
+    const auto add = [&](const std::string& text) { lines.push_back("conv " + text + " relu=1"); };
+    const auto conv = [&](int ic, int ih, int oc, const std::string& rest) {
+      add("ic" + std::to_string(ic) + " ih" + std::to_string(ih) + " oc" + std::to_string(oc) +
+          " " + rest);
+    };
+    conv(before, size * twice, wide, "k1");
+    conv(wide, size * twice, wide, "k3 p1 s" + std::to_string(twice));
+    conv(wide, size, wide * 4, "k1 res=u8");
+    conv(wide * 4, size, wide, "k1");
+    conv(wide, size, wide, "k3 p1 res=u8");
+    lines.push_back("conv ic" + std::to_string(before) + " ih" + std::to_string(size * twice) +
+                    " oc" + std::to_string(wide * 4) + " k1 s" + std::to_string(twice));
+    if (twice == 2) {
+      conv(wide / 2, size * 2, wide, "k3 p1 s2");
+      lines.push_back("conv ic" + std::to_string(wide / 2) + " ih" + std::to_string(size * 2) +
+                      " oc" + std::to_string(wide) + " k1 s2");
+    }
+  }
+  for (const std::string& line : lines) {
+    const Problem problem = parse(line);
+    check(build(problem), problem.batch, problem.fill, problem.seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CudaExact, RandomProblems) {
+  std::mt19937 random(kSeed);
+  for (int i = 0; i < 300; ++i) {
+    const Problem problem = random_problem(random);
+    SCOPED_TRACE("seed " + std::to_string(kSeed) + ": " + to_string(problem));
+    check(build(problem), problem.batch, problem.fill, problem.seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CudaExact, RandomNetworks) {
+  for (std::uint32_t seed = 3000; seed < 3040; ++seed) {
+    check(graph::passes::lower_quantized(random_network(seed, seed % 4 == 0)),
+          1 + static_cast<int>(seed % 5), "random", seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// A batch that is cut into chunks, small ones in between, and several submissions under way.
+TEST_P(CudaExact, BatchesInterleave) {
+  const auto graph =
+      std::make_shared<const graph::Graph>(graph::passes::lower_quantized(random_network(77)));
+  const auto judge = device::compile_or_throw(*reference_, graph);
+  const auto program = device::compile_or_throw(*candidate_.device, graph);
+  struct Work {
+    Bytes inputs, want, have;
+    std::vector<const void*> sources;
+    std::vector<void*> results;
+    int batch;
+  };
+  std::vector<Work> all;
+  for (const int batch : {300, 1, 7, 300, 1, 64, 2, 1}) {
+    Work work;
+    work.batch = batch;
+    work.inputs = make_inputs(*graph, batch, "random", kSeed + static_cast<std::uint32_t>(batch));
+    work.want = run(*judge, work.inputs, batch, 0);
+    work.have = work.want;
+    for (auto& bytes : work.have) bytes.assign(bytes.size(), std::byte{0xA5});
+    all.push_back(std::move(work));
+  }
+  for (Work& work : all) {
+    for (const auto& bytes : work.inputs) work.sources.push_back(bytes.data());
+    for (auto& bytes : work.have) work.results.push_back(bytes.data());
+  }
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    std::vector<std::unique_ptr<device::Completion>> under_way;
+    for (Work& work : all) {
+      under_way.push_back(program->submit({work.sources, work.results, work.batch, 0}));
+    }
+    for (const auto& completion : under_way) completion->wait();
+    for (const Work& work : all) ASSERT_EQ(work.have, work.want) << "batch " << work.batch;
+  }
+}
+
+TEST(CudaDevice, FloatGraphsAreRefusedByName) {
+  if (device::cuda::device_names().empty()) GTEST_SKIP() << "no GPU";
+  graph::Graph g;
+  const auto x = g.add_value("x", graph::DType::kF32, {4, 4, 16});
+  g.inputs = {x};
+  g.outputs = {g.add_node(graph::Op::kRelu, "rectify", {x})};
+  const auto result = device::cuda::make_device("cuda")->compile(
+      std::make_shared<const graph::Graph>(std::move(g)), {});
+  const auto* refusal = std::get_if<device::Refusal>(&result);
+  ASSERT_NE(refusal, nullptr);
+  EXPECT_NE(refusal->message().find("rectify"), std::string::npos);
+}
+
+TEST(CudaDevice, WithoutAGpuItSaysSo) {
+  if (!device::cuda::device_names().empty()) GTEST_SKIP() << "there is a GPU";
+  try {
+    device::cuda::make_device("cuda:0");
+    FAIL();
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.status(), base::Status::kUnavailable);
+    EXPECT_NE(std::string(error.what()).find("cuda:0"), std::string::npos);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, CudaExact, ::testing::Values("mma_sm80", "direct"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace pronghorn::exact
