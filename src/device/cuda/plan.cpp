@@ -195,6 +195,7 @@ Schedule make_schedule(const Plan& plan, int images) {
   // These live from the first step to the last.
   std::vector<Slot> lasting = plan.inputs;
   for (const Export& out : plan.outputs) lasting.push_back(out.slot);
+  for (const graph::ValueId id : graph.outputs) lasting.push_back(static_cast<Slot>(id));
   for (Slot slot = graph.values.size(); slot < plan.slot_bytes.size(); ++slot) {
     lasting.push_back(slot);
   }

@@ -8,7 +8,7 @@
 namespace pronghorn::device::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 128;
 
 template <int kCount>
 struct alignas(kCount) Bytes {
@@ -55,38 +55,57 @@ __global__ void __launch_bounds__(kThreads)
   dst[i] = value;
 }
 
-// Blocks of up to 16 channels, one thread each: the rewritten first layer.
+constexpr int kMostRow = 4096;  // bytes of a source row that frame_rows takes
+
+// The rewritten first layer: blocks of up to 16 channels. A thread block makes one row of blocks:
+// it brings the source rows below it into shared memory 16 bytes at a time where they are aligned,
+// then each thread picks the bytes of its block.
 __global__ void __launch_bounds__(kThreads)
-    frame_blocks(Frame f, const std::uint8_t* src, const std::uint8_t* fill, std::uint8_t* dst,
-                 std::int64_t items) {
-  const std::int64_t pixel = item();
-  if (pixel >= items) return;
-  const std::int64_t line = pixel / f.ow;
-  const int top = static_cast<int>(line % f.oh) * f.bh - f.top;
-  const int left = static_cast<int>(pixel % f.ow) * f.bw - f.left;
-  const std::int64_t image = line / f.oh * f.ih;
-  Bytes<16> bytes{};
-  int channel = 0;
-  int r = 0;
-  int s = 0;
-  int c = 0;
-#pragma unroll
-  for (channel = 0; channel < 16; ++channel) {
-    if (r < f.bh) {
-      const int y = top + r;
-      const int x = left + s;
-      const bool in = y >= 0 && y < f.ih && x >= 0 && x < f.iw;
-      bytes.at[channel] = in ? src[((image + y) * f.iw + x) * f.ic + c] : fill[c];
-    }
-    if (++c == f.ic) {
-      c = 0;
-      if (++s == f.bw) {
-        s = 0;
-        ++r;
+    frame_rows(Frame f, const std::uint8_t* src, const std::uint8_t* fill, std::uint8_t* dst) {
+  extern __shared__ __align__(16) std::uint8_t rows[];
+  const int width = f.iw * f.ic;
+  const int pitch = (width + 15) / 16 * 16;
+  const int line = static_cast<int>(blockIdx.x);
+  const int top = line % f.oh * f.bh - f.top;
+  const std::uint8_t* image = src + std::int64_t{line / f.oh} * f.ih * width;
+  const bool aligned = width % 16 == 0;
+  for (int r = 0; r < f.bh; ++r) {
+    if (top + r < 0 || top + r >= f.ih) continue;
+    const std::uint8_t* from = image + std::int64_t{top + r} * width;
+    if (aligned) {
+      for (int i = static_cast<int>(threadIdx.x) * 16; i < width; i += kThreads * 16) {
+        *reinterpret_cast<uint4*>(rows + r * pitch + i) = *reinterpret_cast<const uint4*>(from + i);
+      }
+    } else {
+      for (int i = static_cast<int>(threadIdx.x); i < width; i += kThreads) {
+        rows[r * pitch + i] = from[i];
       }
     }
   }
-  store(dst + pixel * 16, bytes);
+  __syncthreads();
+  for (int block = static_cast<int>(threadIdx.x); block < f.ow; block += kThreads) {
+    const int left = block * f.bw - f.left;
+    Bytes<16> bytes{};
+    int r = 0;
+    int s = 0;
+    int c = 0;
+#pragma unroll
+    for (int channel = 0; channel < 16; ++channel) {
+      if (r < f.bh) {
+        const int x = left + s;
+        const bool in = top + r >= 0 && top + r < f.ih && x >= 0 && x < f.iw;
+        bytes.at[channel] = in ? rows[r * pitch + x * f.ic + c] : fill[c];
+      }
+      if (++c == f.ic) {
+        c = 0;
+        if (++s == f.bw) {
+          s = 0;
+          ++r;
+        }
+      }
+    }
+    store(dst + (std::int64_t{line} * f.ow + block) * 16, bytes);
+  }
 }
 
 // The window of an output pixel, cut to the source.
@@ -128,6 +147,52 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
   store(dst + i * kCount, largest);
+}
+
+__device__ __forceinline__ uint4 larger(const uint4& a, const uint4& b) {
+  return make_uint4(__vmaxu4(a.x, b.x), __vmaxu4(a.y, b.y), __vmaxu4(a.z, b.z), __vmaxu4(a.w, b.w));
+}
+
+constexpr int kStrip = 4;  // rows of the result that a thread makes
+
+// 3 x 3 with stride 2, as after most first layers: 16 channels of kStrip results below each other,
+// whose windows share rows.
+__global__ void __launch_bounds__(kThreads)
+    max_pool_3x3(Pool p, const std::uint8_t* src, std::uint8_t* dst, std::int64_t items) {
+  const std::int64_t i = item();
+  if (i >= items) return;
+  const int groups = p.channels / 16;
+  const int strips = (p.oh + kStrip - 1) / kStrip;
+  const int channel = static_cast<int>(i % groups) * 16;
+  const int column = static_cast<int>(i / groups % p.ow);
+  const std::int64_t strip = i / groups / p.ow;
+  const int first = static_cast<int>(strip % strips) * kStrip;
+  const std::int64_t image = strip / strips;
+  const std::uint8_t* from = src + image * p.ih * p.iw * p.channels + channel;
+  const int top = first * 2 - p.pad_top;
+  const int left = column * 2 - p.pad_left;
+  uint4 rows[2 * kStrip + 1];
+#pragma unroll
+  for (int r = 0; r < 2 * kStrip + 1; ++r) {
+    rows[r] = make_uint4(0, 0, 0, 0);
+    const int y = top + r;
+    if (y < 0 || y >= p.ih) continue;
+#pragma unroll
+    for (int s = 0; s < 3; ++s) {
+      const int x = left + s;
+      if (x < 0 || x >= p.iw) continue;
+      rows[r] =
+          larger(rows[r],
+                 *reinterpret_cast<const uint4*>(from + (std::int64_t{y} * p.iw + x) * p.channels));
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < kStrip; ++k) {
+    if (first + k >= p.oh) break;
+    *reinterpret_cast<uint4*>(dst + ((image * p.oh + first + k) * p.ow + column) * p.channels +
+                              channel) =
+        larger(larger(rows[2 * k], rows[2 * k + 1]), rows[2 * k + 2]);
+  }
 }
 
 template <int kCount>
@@ -247,8 +312,10 @@ __global__ void __launch_bounds__(kThreads)
 int launch_frame(const Frame& f, const std::uint8_t* src, const std::uint8_t* fill,
                  std::uint8_t* dst, Stream stream) {
   const std::int64_t pixels = std::int64_t{f.n} * f.oh * f.ow;
-  if (f.oc == 16 && f.bh * f.bw * f.ic <= 16) {
-    frame_blocks<<<blocks(pixels), kThreads, 0, stream>>>(f, src, fill, dst, pixels);
+  if (f.oc == 16 && f.bh * f.bw * f.ic <= 16 && f.iw * f.ic <= kMostRow / f.bh) {
+    const auto lines = static_cast<unsigned>(std::int64_t{f.n} * f.oh);
+    const auto bytes = static_cast<std::size_t>((f.iw * f.ic + 15) / 16 * 16 * f.bh);
+    frame_rows<<<lines, kThreads, bytes, stream>>>(f, src, fill, dst);
   } else {
     frame_bytes<<<blocks(pixels * f.oc), kThreads, 0, stream>>>(f, src, fill, dst, pixels * f.oc);
   }
@@ -257,7 +324,11 @@ int launch_frame(const Frame& f, const std::uint8_t* src, const std::uint8_t* fi
 
 int launch_max_pool(const Pool& p, const std::uint8_t* src, std::uint8_t* dst, Stream stream) {
   const std::int64_t items = std::int64_t{p.n} * p.oh * p.ow * p.channels;
-  if (p.channels % 16 == 0) {
+  if (p.channels % 16 == 0 && p.kh == 3 && p.kw == 3 && p.sh == 2 && p.sw == 2) {
+    const std::int64_t strips =
+        std::int64_t{p.n} * ((p.oh + kStrip - 1) / kStrip) * p.ow * (p.channels / 16);
+    max_pool_3x3<<<blocks(strips), kThreads, 0, stream>>>(p, src, dst, strips);
+  } else if (p.channels % 16 == 0) {
     max_pool<16><<<blocks(items / 16), kThreads, 0, stream>>>(p, src, dst, items / 16);
   } else {
     max_pool<1><<<blocks(items), kThreads, 0, stream>>>(p, src, dst, items);

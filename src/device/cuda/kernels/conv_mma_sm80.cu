@@ -156,6 +156,8 @@ __device__ __forceinline__ void run(const Args& a) {
   Place place;
   place.start(a, first_tile * kBytes + piece * 16);
 
+  const std::uint32_t four = static_cast<std::uint32_t>(a.p.z_src) * 0x01010101u;
+  const uint4 padding = make_uint4(four, four, four, four);
   const auto bring = [&](int stage) {
     std::uint8_t* to = memory + stage * T::kStage;
     const int shift = (place.y * a.p.iw + place.x) * a.p.ic + place.c;
@@ -170,7 +172,13 @@ __device__ __forceinline__ void run(const Args& a) {
         in = in && static_cast<unsigned>(top) < static_cast<unsigned>(a.p.ih) &&
              static_cast<unsigned>(left) < static_cast<unsigned>(a.p.iw);
       }
-      copy16(shared_address(to + piece_at(load_row + i * T::kRowStep, piece)), in ? from : a.b.pad);
+      std::uint8_t* at = to + piece_at(load_row + i * T::kRowStep, piece);
+      // Never a read of one place by all: such a place would be the slowest of the memory.
+      if (in) {
+        copy16(shared_address(at), from);
+      } else {
+        *reinterpret_cast<uint4*>(at) = padding;
+      }
     }
 #pragma unroll
     for (int i = 0; i < T::kRowsN; ++i) {
@@ -303,38 +311,46 @@ __device__ __forceinline__ void run(const Args& a) {
   }
   __syncthreads();
 
-  const bool bytes = a.p.result != ConvResult::kFloat;
+  const int column0 = warp_n + lane % 4 * 2;
+  const int row0 = warp_m + lane / 4;
+  const auto finish_all = [&](auto&& each) {
 #pragma unroll
-  for (int j = 0; j < T::kFragmentsN; ++j) {
-    const int column = warp_n + j * 8 + lane % 4 * 2;
-    const float2 m = *reinterpret_cast<const float2*>(a.b.m + n0 + column);
+    for (int j = 0; j < T::kFragmentsN; ++j) {
+      const float2 m = *reinterpret_cast<const float2*>(a.b.m + n0 + column0 + j * 8);
 #pragma unroll
-    for (int i = 0; i < T::kFragmentsM; ++i) {
+      for (int i = 0; i < T::kFragmentsM; ++i) {
 #pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const int row = warp_m + i * 16 + h * 8 + lane / 4;
-        const std::int32_t first = acc[i][j][h * 2];
-        const std::int32_t second = acc[i][j][h * 2 + 1];
-        if (bytes) {
-          auto* pair = reinterpret_cast<std::uint16_t*>(out + row * T::kOutRow + column);
-          std::uint32_t q;
-          if (residual) {
-            const std::uint32_t res = *pair;
-            q = finish_residual(first, m.x, res & 0xff, a.finish) |
-                finish_residual(second, m.y, res >> 8, a.finish) << 8;
-          } else {
-            q = finish(first, m.x, a.finish) | finish(second, m.y, a.finish) << 8;
-          }
-          *pair = static_cast<std::uint16_t>(q);
-        } else if (m0 + row < a.pixels) {
-          float* dst = static_cast<float*>(a.b.dst) + std::int64_t{m0 + row} * a.p.oc + n0 + column;
-          if (n0 + column < a.p.oc) dst[0] = finish_float(first, m.x);
-          if (n0 + column + 1 < a.p.oc) dst[1] = finish_float(second, m.y);
+        for (int h = 0; h < 2; ++h) {
+          each(row0 + i * 16 + h * 8, column0 + j * 8, acc[i][j][h * 2], acc[i][j][h * 2 + 1], m);
         }
       }
     }
+  };
+  const auto pair_at = [&](int row, int column) {
+    return reinterpret_cast<std::uint16_t*>(out + row * T::kOutRow + column);
+  };
+  if (a.p.result == ConvResult::kFloat) {
+    finish_all([&](int row, int column, std::int32_t first, std::int32_t second, float2 m) {
+      if (m0 + row >= a.pixels) return;
+      float* dst = static_cast<float*>(a.b.dst) + std::int64_t{m0 + row} * a.p.oc + n0 + column;
+      if (n0 + column < a.p.oc) dst[0] = finish_float(first, m.x);
+      if (n0 + column + 1 < a.p.oc) dst[1] = finish_float(second, m.y);
+    });
+    return;
   }
-  if (!bytes) return;
+  if (residual) {
+    finish_all([&](int row, int column, std::int32_t first, std::int32_t second, float2 m) {
+      std::uint16_t* pair = pair_at(row, column);
+      const std::uint32_t res = *pair;
+      *pair = static_cast<std::uint16_t>(finish_residual(first, m.x, res & 0xff, a.finish) |
+                                         finish_residual(second, m.y, res >> 8, a.finish) << 8);
+    });
+  } else {
+    finish_all([&](int row, int column, std::int32_t first, std::int32_t second, float2 m) {
+      *pair_at(row, column) = static_cast<std::uint16_t>(finish(first, m.x, a.finish) |
+                                                         finish(second, m.y, a.finish) << 8);
+    });
+  }
   __syncthreads();
   auto* dst = static_cast<std::uint8_t*>(a.b.dst);
 #pragma unroll 4
@@ -356,7 +372,6 @@ __global__ void __launch_bounds__(kWarpsM* kWarpsN * 32, kBlocks)
 
 // One row a tile shape.
 struct Shape {
-  const char* name;
   int m, n, threads, stages;
   void (*kernel)(Args);
   constexpr int stage_bytes() const { return (m + n) * kBytes; }
@@ -364,18 +379,18 @@ struct Shape {
 };
 
 template <int kM, int kN, int kWarpsM, int kWarpsN, int kStages, int kBlocks>
-constexpr Shape shape(const char* name) {
-  return {name,    kM,
-          kN,      kWarpsM * kWarpsN * 32,
-          kStages, conv_mma<kM, kN, kWarpsM, kWarpsN, kStages, kBlocks>};
+constexpr Shape shape() {
+  return {kM, kN, kWarpsM * kWarpsN * 32, kStages,
+          conv_mma<kM, kN, kWarpsM, kWarpsN, kStages, kBlocks>};
 }
 
 const Shape kShapes[] = {
-    shape<256, 128, 4, 2, 4, 1>("256x128"), shape<128, 128, 2, 2, 4, 2>("128x128"),
-    shape<256, 64, 4, 1, 4, 2>("256x64"),   shape<128, 64, 2, 2, 4, 3>("128x64"),
-    shape<64, 64, 2, 2, 5, 4>("64x64"),     shape<64, 32, 2, 2, 6, 6>("64x32"),
+    shape<256, 128, 4, 2, 4, 1>(), shape<128, 128, 2, 2, 4, 2>(), shape<128, 128, 4, 2, 4, 2>(),
+    shape<128, 64, 2, 2, 4, 3>(),  shape<128, 64, 4, 2, 4, 3>(),  shape<64, 64, 2, 2, 5, 4>(),
+    shape<64, 32, 2, 2, 6, 6>(),
 };
-constexpr int kShapeCount = sizeof(kShapes) / sizeof(kShapes[0]);
+enum { k256x128, k128x128, k128x128w, k128x64, k128x64w, k64x64, k64x32, kShapeCount };
+static_assert(sizeof(kShapes) / sizeof(kShapes[0]) == kShapeCount);
 constexpr int kSplits[] = {1, 2, 4, 8};
 constexpr int kSplitCount = sizeof(kSplits) / sizeof(kSplits[0]);
 
@@ -403,18 +418,21 @@ bool takes(const ConvProblem& p, std::int32_t variant) {
   return k_tiles >= 2 * splits && tiles_of(p, s) <= 4096 && s.n <= round_up(p.oc, 64);
 }
 
+// From sweeps of ResNet50's layers on an H200 (bench/results): wide tiles pay for long windows, and
+// a multiprocessor wants several blocks to hide the waits of short ones.
 std::int32_t choose(const ConvProblem& p, std::int32_t multiprocessors) {
   const int k_tiles = round_up(p.window(), kBytes) / kBytes;
-  // The largest tile that gives every multiprocessor work; then parts along the window.
-  for (int i = 0; i < kShapeCount; ++i) {
-    if (!takes(p, i) || (kShapes[i].n == 64 && p.oc > 64 && kShapes[i].m == 256)) continue;
-    if (tiles_of(p, kShapes[i]) >= 2 * multiprocessors) return i;
-  }
-  const int small = p.oc <= 32 ? 5 : 4;
+  const auto enough = [&](int shape, int blocks_each) {
+    return takes(p, shape) && tiles_of(p, kShapes[shape]) >= blocks_each * multiprocessors;
+  };
+  if (k_tiles >= 16 && enough(k128x128, 1)) return k128x128;
+  if (enough(k128x64, 2)) return k128x64;
+  if (enough(k64x64, 2)) return k64x64;
+  const int small = k_tiles >= 32 ? k64x64 : k64x32;
   int best = small;
-  for (int split = 1; split < kSplitCount; ++split) {
+  for (int split = 1; split < kSplitCount && k_tiles >= 32; ++split) {
     const int variant = split * kShapeCount + small;
-    if (!takes(p, variant) || k_tiles < 4 * kSplits[split]) break;
+    if (!takes(p, variant) || k_tiles < 6 * kSplits[split]) break;
     if (tiles_of(p, kShapes[small]) * kSplits[split - 1] >= multiprocessors) break;
     best = variant;
   }
@@ -423,10 +441,10 @@ std::int32_t choose(const ConvProblem& p, std::int32_t multiprocessors) {
 
 const char* variant_name(std::int32_t variant) {
   static const char* const kNames[kSplitCount][kShapeCount] = {
-      {"256x128", "128x128", "256x64", "128x64", "64x64", "64x32"},
-      {"256x128/2", "128x128/2", "256x64/2", "128x64/2", "64x64/2", "64x32/2"},
-      {"256x128/4", "128x128/4", "256x64/4", "128x64/4", "64x64/4", "64x32/4"},
-      {"256x128/8", "128x128/8", "256x64/8", "128x64/8", "64x64/8", "64x32/8"}};
+      {"256x128", "128x128", "128x128w", "128x64", "128x64w", "64x64", "64x32"},
+      {"256x128/2", "128x128/2", "128x128w/2", "128x64/2", "128x64w/2", "64x64/2", "64x32/2"},
+      {"256x128/4", "128x128/4", "128x128w/4", "128x64/4", "128x64w/4", "64x64/4", "64x32/4"},
+      {"256x128/8", "128x128/8", "128x128w/8", "128x64/8", "128x64w/8", "64x64/8", "64x32/8"}};
   return kNames[variant / kShapeCount][variant % kShapeCount];
 }
 
