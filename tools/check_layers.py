@@ -42,7 +42,7 @@ LIBRARIES = {
     r"onnx/.*|google/protobuf/.*": ["import"],
     r"hdf5\.h|H5.*\.h|zlib\.h": ["import"],
     r"(oneapi/)?dnnl.*": ["device/cpu"],
-    r"nlohmann/.*": ["import", "quantize", "runtime", "capi", "bench", "apps"],
+    r"nlohmann/.*": ["import", "device/fpga", "quantize", "runtime", "capi", "bench", "apps"],
     r"CLI/.*": ["apps"],
     r"curl/.*": ["apps"],
     r"gtest/.*|gmock/.*": [],

@@ -73,6 +73,10 @@ class Program {
   virtual std::int64_t memory_bytes() const = 0;  // packed weights and arenas held now
   virtual void set_profiling(bool) {}
   virtual std::vector<NodeTime> profile() const { return {}; }
+  // What the device knows of the compiled program beyond this interface, as a JSON object, and its
+  // commands as text, one a line; empty where a device has none.
+  virtual std::string details() const { return {}; }
+  virtual std::string listing() const { return {}; }
 };
 
 using CompileResult = std::variant<std::unique_ptr<Program>, Refusal>;

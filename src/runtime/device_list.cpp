@@ -9,6 +9,7 @@
 #ifdef PRONGHORN_CUDA
 #include "device/cuda/cuda_device.h"
 #endif
+#include "device/fpga/fpga_device.h"
 #include "device/reference/reference_device.h"
 
 namespace pronghorn::runtime {
@@ -26,6 +27,7 @@ constexpr Row kDevices[] = {
 #endif
     {"cpu", [] { return std::vector<std::string>{"cpu"}; },
      [](const std::string&) { return device::cpu::make_device(); }},
+    {"fpga", [] { return std::vector<std::string>{"fpga"}; }, device::fpga::make_device},
     {"reference", [] { return std::vector<std::string>{"reference"}; },
      [](const std::string&) { return device::reference::make_device(); }},
 };

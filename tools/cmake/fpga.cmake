@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the RTL and the host share: rtl/configs.toml as the header fpga_configurations.h.
+function(ph_fpga_configurations)
+  find_package(Python3 3.11 COMPONENTS Interpreter REQUIRED) # tomllib
+  set(dir ${CMAKE_BINARY_DIR}/fpga)
+  set(script ${CMAKE_SOURCE_DIR}/rtl/tools/configs.py)
+  add_custom_command(OUTPUT ${dir}/fpga_configurations.h
+                     COMMAND ${Python3_EXECUTABLE} ${script} --cpp ${dir}/fpga_configurations.h
+                     COMMAND ${CMAKE_COMMAND} -E touch_nocreate ${dir}/fpga_configurations.h
+                     DEPENDS ${script} ${CMAKE_SOURCE_DIR}/rtl/configs.toml VERBATIM)
+  add_custom_target(fpga_configurations_header DEPENDS ${dir}/fpga_configurations.h)
+  add_library(fpga_configurations INTERFACE)
+  add_dependencies(fpga_configurations fpga_configurations_header)
+  target_include_directories(fpga_configurations INTERFACE ${dir})
+endfunction()
