@@ -11,6 +11,8 @@ import sys
 # its function `attach(module, hook)` is called once the module has been imported.
 FRAMEWORKS = {
     "keras": {"keras": "keras_models"},
+    "sklearn": dict.fromkeys(["sklearn.cluster", "sklearn.linear_model", "sklearn.naive_bayes"],
+                             "sklearn_estimators"),
 }
 
 MODULES = {name: (framework, adapter)

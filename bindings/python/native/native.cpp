@@ -120,7 +120,7 @@ void bind_errors(nb::module_&) {
 
 NB_MODULE(_native, module) {
   using namespace pronghorn::python;
-  module.doc() = "The native part of Pronghorn: devices, models, images, sessions.";
+  module.doc() = "The native part of Pronghorn: devices, models, images, sessions, learning.";
   // Models that outlive the interpreter are not worth a warning.
   nb::set_leak_warnings(false);
   bind_errors(module);
@@ -128,4 +128,5 @@ NB_MODULE(_native, module) {
   bind_models(module);
   bind_sessions(module);
   bind_classify(module);
+  bind_ml(module);
 }

@@ -19,6 +19,7 @@ void bind_images(nb::module_& module);
 void bind_models(nb::module_& module);
 void bind_sessions(nb::module_& module);
 void bind_classify(nb::module_& module);
+void bind_ml(nb::module_& module);
 
 // Makes the Python exception of an Error the current one (pronghorn.errors has the classes).
 void set_python_error(const Error& error);

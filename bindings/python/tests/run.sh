@@ -22,7 +22,7 @@ if [ ! -x "$folder/venv/bin/pip" ]; then
     skip "python3 -m venv fails (is python3-venv installed?): $(tail -n 1 "$folder/venv.log")"
 fi
 "$folder/venv/bin/pip" install -q --retries 1 --timeout 20 \
-  nanobind scikit-build-core numpy pillow pytest h5py nbmake ipykernel >"$folder/pip.log" 2>&1 ||
+  nanobind scikit-build-core numpy pillow pytest h5py nbmake ipykernel scikit-learn >"$folder/pip.log" 2>&1 ||
   skip "no package registry can be reached: $(tail -n 1 "$folder/pip.log")"
 "$folder/venv/bin/pip" wheel --no-build-isolation --no-deps -w "$folder/wheel" \
   -Cbuild-dir="$folder/build" "$root" >"$folder/build.log" 2>&1 || {

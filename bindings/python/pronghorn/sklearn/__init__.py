@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scikit-learn's estimators with their computation in Pronghorn (docs/sklearn.md).
+
+    from pronghorn.sklearn import KMeans        # instead of: from sklearn.cluster import KMeans
+
+Each class is a subclass of scikit-learn's of the same name: parameters, validation, attributes,
+exceptions and cloning are scikit-learn's own. What is not accelerated runs scikit-learn's code, with
+the reason in `pronghorn.report()`. Pickles load where Pronghorn is not installed, as scikit-learn's
+class. `python -m pronghorn program.py` does the same to an existing program.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+# The module that has an estimator's ORIGINALS and METHODS; it imports scikit-learn's module of the
+# estimator, so it is imported when the estimator is asked for.
+MODULES = {
+    "GaussianNB": "_bayes",
+    "KMeans": "_kmeans",
+    "LogisticRegression": "_logistic",
+    "MiniBatchKMeans": "_minibatch",
+    "MultinomialNB": "_bayes",
+}
+
+__all__ = list(MODULES)
+
+
+def __getattr__(name: str):
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{MODULES[name]}")
+    from ._portable import portable
+
+    globals()[name] = portable(module.ORIGINALS[name], module.METHODS[name])
+    return globals()[name]
+
+
+def __dir__():
+    return sorted({*globals(), *MODULES})
