@@ -159,7 +159,7 @@ TEST(CudaDevice, WithoutAGpuItSaysSo) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, CudaExact, ::testing::Values("mma_sm80", "direct"),
+INSTANTIATE_TEST_SUITE_P(Kernels, CudaExact, ::testing::Values("wgmma_sm90a", "mma_sm80", "direct"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -102,6 +102,7 @@ struct ConvKernel {
 extern const ConvKernel* const kConvKernels[];
 extern const std::int32_t kConvKernelCount;
 
+extern const ConvKernel kConvWgmmaSm90a;
 extern const ConvKernel kConvMmaSm80;
 extern const ConvKernel kConvDirect;
 

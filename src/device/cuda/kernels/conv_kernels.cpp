@@ -4,6 +4,7 @@
 namespace pronghorn::device::cuda {
 
 const ConvKernel* const kConvKernels[] = {
+    &kConvWgmmaSm90a,
     &kConvMmaSm80,
     &kConvDirect,
 };

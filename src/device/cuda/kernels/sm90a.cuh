@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// The instructions of sm_90a that the kernels of this generation share, as functions: mbarriers,
+// the bulk tensor copy engine (TMA), warpgroup matrix products of u8 by s8, and the dependency of
+// one launch on the one before it. Semantics: PTX ISA 8.x, the sections of the same names.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+
+namespace pronghorn::device::cuda::sm90a {
+
+__device__ __forceinline__ std::uint32_t shared_address(const void* at) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(at));
+}
+
+// ---- mbarrier -------------------------------------------------------------------------------
+
+__device__ __forceinline__ void barrier_init(std::uint32_t barrier, std::uint32_t arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+// Makes initialised barriers visible to the copy engine and to the other blocks of the cluster.
+__device__ __forceinline__ void barrier_init_fence() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+__device__ __forceinline__ void barrier_arrive(std::uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+__device__ __forceinline__ void barrier_expect(std::uint32_t barrier, std::uint32_t bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
+}
+
+__device__ __forceinline__ void barrier_wait(std::uint32_t barrier, std::uint32_t parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@done bra finished;\n"
+      "bra again;\n"
+      "finished:\n"
+      "}\n" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+// ---- TMA ------------------------------------------------------------------------------------
+
+// A box of a matrix: `x` counts bytes along the row, `y` rows.
+__device__ __forceinline__ void load_tile(std::uint32_t dst, const CUtensorMap& map,
+                                          std::uint32_t barrier, int x, int y) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4}], [%2];" ::"r"(dst),
+      "l"(&map), "r"(barrier), "r"(x), "r"(y)
+      : "memory");
+}
+
+// A box of an image: channels from `c` on, pixels from {x, y} of image `n`. Zero outside.
+__device__ __forceinline__ void load_box(std::uint32_t dst, const CUtensorMap& map,
+                                         std::uint32_t barrier, int c, int x, int y, int n) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(dst),
+      "l"(&map), "r"(barrier), "r"(c), "r"(x), "r"(y), "r"(n)
+      : "memory");
+}
+
+// A run of memory, a multiple of 16 bytes.
+__device__ __forceinline__ void load_bytes(std::uint32_t dst, const void* src, std::uint32_t bytes,
+                                           std::uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(dst),
+      "l"(src), "r"(bytes), "r"(barrier)
+      : "memory");
+}
+
+// A column of an im2col map: channels from `c`, pixels from {w, h, n} on, moved by the window place
+// {kw, kh}. What lies outside the image reads as zero.
+__device__ __forceinline__ void load_im2col(std::uint32_t dst, const CUtensorMap& map,
+                                            std::uint32_t barrier, int c, int w, int h, int n,
+                                            std::uint16_t kw, std::uint16_t kh) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4, %5, %6}], [%2], {%7, %8};" ::"r"(dst),
+      "l"(&map), "r"(barrier), "r"(c), "r"(w), "r"(h), "r"(n), "h"(kw), "h"(kh)
+      : "memory");
+}
+
+__device__ __forceinline__ void prefetch_map(const CUtensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
+
+// ---- clusters -------------------------------------------------------------------------------
+
+__device__ __forceinline__ std::uint32_t cluster_rank() {
+  std::uint32_t rank;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+
+// Every thread of every block arrives and waits; writes before one are seen after the other.
+__device__ __forceinline__ void cluster_arrive() {
+  asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+}
+__device__ __forceinline__ void cluster_wait() {
+  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
+}
+
+// Stores 16 bytes at the same shared address of another block of the cluster.
+__device__ __forceinline__ void store_remote(std::uint32_t address, std::uint32_t rank, int a,
+                                             int b, int c, int d) {
+  asm volatile(
+      "{\n.reg .u32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %0, %1;\n"
+      "st.shared::cluster.v4.s32 [remote], {%2, %3, %4, %5};\n}\n" ::"r"(address),
+      "r"(rank), "r"(a), "r"(b), "r"(c), "r"(d)
+      : "memory");
+}
+
+// ---- launches that overlap ------------------------------------------------------------------
+
+// Waits for the launch before this one to be complete and its writes visible.
+__device__ __forceinline__ void wait_for_previous_launch() {
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+}
+// Lets the next launch start its blocks where there is room.
+__device__ __forceinline__ void allow_next_launch() {
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+}
+
+// ---- registers ------------------------------------------------------------------------------
+
+// By every warp of a warpgroup: what one gives back another may take.
+template <int kCount>
+__device__ __forceinline__ void give_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kCount));
+}
+template <int kCount>
+__device__ __forceinline__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kCount));
+}
+
+// ---- wgmma ----------------------------------------------------------------------------------
+
+// A matrix in shared memory whose rows hold kRowBytes (64 or 128) of the inner dimension, swizzled
+// by that many bytes: eight rows make one group, groups follow each other. Each step of 32 in the
+// inner dimension adds 2 to the descriptor.
+template <int kRowBytes>
+__device__ __forceinline__ std::uint64_t matrix(std::uint32_t address) {
+  constexpr std::uint64_t kSwizzle = kRowBytes == 128 ? 1 : 2;
+  return static_cast<std::uint64_t>((address & 0x3ffffu) >> 4) | std::uint64_t{1} << 16 |
+         static_cast<std::uint64_t>(8 * kRowBytes >> 4) << 32 | kSwizzle << 62;
+}
+
+// One without a swizzle: 8 rows of 16 bytes lie together; `inner` bytes on is the next 16 of the
+// inner dimension, `outer` the next 8 rows.
+__device__ __forceinline__ std::uint64_t plain_matrix(std::uint32_t address, std::uint32_t inner,
+                                                      std::uint32_t outer) {
+  return static_cast<std::uint64_t>((address & 0x3ffffu) >> 4) |
+         static_cast<std::uint64_t>(inner >> 4) << 16 |
+         static_cast<std::uint64_t>(outer >> 4) << 32;
+}
+
+__device__ __forceinline__ void wgmma_fence() {
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void wgmma_commit() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+template <int kPending>
+__device__ __forceinline__ void wgmma_wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+}
+
+#define PRONGHORN_REGS_0                                                                           \
+  "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25," \
+  "%26,%27,%28,%29,%30,%31"
+#define PRONGHORN_REGS_32                                                                        \
+  "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54," \
+  "%55,%56,%57,%58,%59,%60,%61,%62,%63"
+#define PRONGHORN_REGS_64                                                                        \
+  "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86," \
+  "%87,%88,%89,%90,%91,%92,%93,%94,%95"
+#define PRONGHORN_REGS_96                                                                       \
+  "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114," \
+  "%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
+#define PRONGHORN_D8(i)                                                                       \
+  "+r"(d[i]), "+r"(d[i + 1]), "+r"(d[i + 2]), "+r"(d[i + 3]), "+r"(d[i + 4]), "+r"(d[i + 5]), \
+      "+r"(d[i + 6]), "+r"(d[i + 7])
+#define PRONGHORN_D32(i) \
+  PRONGHORN_D8(i), PRONGHORN_D8(i + 8), PRONGHORN_D8(i + 16), PRONGHORN_D8(i + 24)
+
+// d[64 x kN] (+)= a[64 x 32] u8 * b[kN x 32] s8, kN / 2 sums a thread. Thread t of the warpgroup
+// holds rows t / 32 * 16 + t % 32 / 4 + {0, 8}, columns 8 * j + t % 4 * 2 + {0, 1}:
+// d[4 * j + 2 * (row half) + (column half)].
+template <int kN>
+__device__ __forceinline__ void wgmma_u8s8(int (&d)[kN / 2], std::uint64_t a, std::uint64_t b,
+                                           int accumulate) {
+  static_assert(kN == 32 || kN == 64 || kN == 128 || kN == 256);
+  if constexpr (kN == 32) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n32k32.s32.u8.s8 "
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, %16, %17, p;\n}\n"
+        : PRONGHORN_D8(0), PRONGHORN_D8(8)
+        : "l"(a), "l"(b), "r"(accumulate));
+  } else if constexpr (kN == 64) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k32.s32.u8.s8 {" PRONGHORN_REGS_0 "}, %32, %33, p;\n}\n"
+        : PRONGHORN_D32(0)
+        : "l"(a), "l"(b), "r"(accumulate));
+  } else if constexpr (kN == 128) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k32.s32.u8.s8 {" PRONGHORN_REGS_0 "," PRONGHORN_REGS_32
+        "}, %64, %65, p;\n}\n"
+        : PRONGHORN_D32(0), PRONGHORN_D32(32)
+        : "l"(a), "l"(b), "r"(accumulate));
+  } else {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n256k32.s32.u8.s8 {" PRONGHORN_REGS_0 "," PRONGHORN_REGS_32
+        "," PRONGHORN_REGS_64 "," PRONGHORN_REGS_96 "}, %128, %129, p;\n}\n"
+        : PRONGHORN_D32(0), PRONGHORN_D32(32), PRONGHORN_D32(64), PRONGHORN_D32(96)
+        : "l"(a), "l"(b), "r"(accumulate));
+  }
+}
+
+#undef PRONGHORN_REGS_0
+#undef PRONGHORN_REGS_32
+#undef PRONGHORN_REGS_64
+#undef PRONGHORN_REGS_96
+#undef PRONGHORN_D8
+#undef PRONGHORN_D32
+
+}  // namespace pronghorn::device::cuda::sm90a
