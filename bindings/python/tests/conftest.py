@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests share: a small model, pictures in folders, the trained models where there are some."""
 
+import importlib.util
 import os
 import pathlib
 
@@ -9,6 +10,10 @@ import pytest
 from PIL import Image
 
 import pronghorn
+
+# Keras asks for TensorFlow unless told what else there is.
+os.environ.setdefault("KERAS_BACKEND", next(
+    (name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name)), "numpy"))
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 COLOURS = ROOT / "tests" / "data" / "onnx" / "colours.onnx"

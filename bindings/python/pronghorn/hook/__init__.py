@@ -16,8 +16,8 @@ from .core import HOOK, FallbackWarning
 from .ledger import Report, Row
 from .policy import Policy
 
-__all__ = ["FallbackWarning", "Policy", "Report", "Row", "clear_report", "find_spec", "install",
-           "install_from_environment", "installed", "policy", "report", "uninstall"]
+__all__ = ["HOOK", "FallbackWarning", "Policy", "Report", "Row", "clear_report", "find_spec",
+           "install", "install_from_environment", "installed", "policy", "report", "uninstall"]
 
 find_spec = HOOK.find_spec
 

@@ -2,8 +2,8 @@
 """What ran where, how much, how long, and why not: counted in every process, read in one.
 
 A process writes its counts into a folder that its ancestor named in the environment; the ancestor
-adds them to its own. Files appear whole, and again within a twentieth of a second of a change, so
-that workers which are ended from outside are counted too.
+adds them to its own. Files appear whole: after each call of some milliseconds, and within a twentieth
+of a second of shorter ones, so that workers which are ended from outside are counted too.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import json
 import os
 import tempfile
 import threading
+import time
 from typing import Iterable
 
 _FOLDER = "PRONGHORN_REPORT_FOLDER"
 _WRITE_DELAY = 0.05
+_WORTH_WRITING = 0.002  # seconds of a call, ten times what writing takes
 
 
 @dataclasses.dataclass
@@ -111,6 +113,7 @@ class Ledger:
         self._rows: dict[tuple, Row] = {}
         self._notes: dict[tuple[str, str, str], None] = {}
         self._written = True
+        self._last_write = 0.0
         self._timer: threading.Timer | None = None
         self._owner = os.getpid()
         self._own_folder: str | None = None
@@ -122,9 +125,11 @@ class Ledger:
     # ---- counting
 
     def record(self, framework: str, name: str, call: str, where: str, rows: int, seconds: float, *,
-               original_seconds: float | None = None, reason: str = "", calls: int = 1) -> Row:
-        """Adds one call. `original_seconds`: what the original is thought to take for these rows."""
-        row = Row(framework, name, call, where, reason, calls, rows, seconds)
+               original_seconds: float | None = None, reason: str = "",
+               call_seconds: float = 0.0) -> Row:
+        """Adds one call. `original_seconds`: what the original is thought to take for these rows.
+        `call_seconds`: of the whole call, where this is a part of it."""
+        row = Row(framework, name, call, where, reason, 1, rows, seconds)
         if original_seconds is not None and row.accelerated:
             row.seconds_saved = original_seconds - seconds
             row.rows_compared = rows
@@ -134,7 +139,9 @@ class Ledger:
                 self._rows[row.key] = dataclasses.replace(row)
             else:
                 known.add(row)
-            self._changed()
+            now = self._changed(max(seconds, call_seconds))
+        if now:
+            self.flush()
         return row
 
     def note(self, framework: str, name: str, text: str) -> None:
@@ -190,20 +197,28 @@ class Ledger:
             content = Report(list(self._rows.values()), list(self._notes), 1).to_json()
             self._written = True
             self._timer = None
+            self._last_write = time.monotonic()
         path = os.path.join(self._children, f"{os.getpid()}.json")
+        part = f"{path}.{threading.get_ident()}.part"
         try:
-            with open(path + ".part", "w", encoding="utf-8") as file:
+            with open(part, "w", encoding="utf-8") as file:
                 file.write(content)
-            os.replace(path + ".part", path)
+            os.replace(part, path)
         except OSError:
             pass  # the ancestor and its folder are gone: nobody is left to read it
 
-    def _changed(self) -> None:  # with the lock
+    def _changed(self, seconds: float = 0.0) -> bool:
+        """With the lock. True: it is to be written now, without the lock."""
         self._written = False
-        if self.is_child and self._timer is None:
+        if not self.is_child:
+            return False
+        if seconds > _WORTH_WRITING or time.monotonic() - self._last_write > _WRITE_DELAY:
+            return True
+        if self._timer is None:
             self._timer = threading.Timer(_WRITE_DELAY, self.flush)
             self._timer.daemon = True
             self._timer.start()
+        return False
 
     def _forked(self) -> None:
         self._lock = threading.Lock()

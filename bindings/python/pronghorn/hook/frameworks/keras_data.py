@@ -112,10 +112,12 @@ def as_model_gives(model: Any, outputs: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def pack(keras: Any, model: Any, flat: list[Any]) -> Any:
-    """Outputs in the structure that the model returns: one, a list, a dict."""
+    """Outputs in the structure that the model returns: one (also of a list of one), a list, a dict."""
     structure = getattr(model, "_outputs_struct", None)
+    if len(flat) == 1 and not isinstance(structure, dict):
+        return flat[0]
     if structure is None:
-        return flat[0] if len(flat) == 1 else flat
+        return flat
     return keras.tree.pack_sequence_as(structure, flat)
 
 

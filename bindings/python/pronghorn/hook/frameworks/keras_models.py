@@ -205,6 +205,7 @@ class Doors:
         try:
             yield answer
         finally:
+            call_seconds = sum(total[1] for total in totals.values())
             for (where, reason), (rows, seconds, original_seconds) in totals.items():
                 self.hook.record("keras", tracked.name, call, where, rows, seconds, reason=reason,
-                                 original_seconds=original_seconds)
+                                 original_seconds=original_seconds, call_seconds=call_seconds)

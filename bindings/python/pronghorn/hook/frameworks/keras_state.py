@@ -60,6 +60,8 @@ class Tracked:
         self._reason = ""
         self._begun = False
         self._token: tuple = ()
+        self._weights: list[Any] = []
+        self._weights_of = -1  # the generation in which they were listed
         self._digest = ""
         self._rows: list[np.ndarray] = []
         self._expected: list[list[np.ndarray]] = []
@@ -116,7 +118,7 @@ class Tracked:
         """Forgets everything when the weights are not those that it was learned from."""
         if not self._begun:
             return
-        token = keras_export.token(self._keras, self.model, self._tracker.generation)
+        token = self._current_token()
         if token == self._token:
             return
         if self._fingerprint() == self._digest:
@@ -125,6 +127,12 @@ class Tracked:
         if self._twin is not None:
             self._hook.ledger.note("keras", self.name, "its weights changed: calibrated again")
         self._forget()
+
+    def _current_token(self) -> tuple:
+        generation = self._tracker.generation
+        if generation != self._weights_of:
+            self._weights, self._weights_of = list(self.model.weights), generation
+        return keras_export.token(self._keras, self._weights, generation)
 
     def _fingerprint(self) -> str:
         more = f"{kept.FORMAT} {self._shape}"
@@ -138,7 +146,7 @@ class Tracked:
         self._shape = tuple(shape)
         policy = self._hook.policy
         try:
-            self._token = keras_export.token(self._keras, self.model, self._tracker.generation)
+            self._token = self._current_token()
             self._digest = self._fingerprint()
             found = kept.load(self._digest) if policy.keep else None
             if found is not None:
