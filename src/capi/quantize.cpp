@@ -35,17 +35,30 @@ quantize::Options options_of(const ph_quantize_options& given) {
   return options;
 }
 
+void tell(const ph_quantize_options& given, std::int64_t done, std::int64_t total) {
+  if (given.progress != nullptr && given.progress(given.user, done, total) != 0) {
+    base::fail(base::Status::kCancelled, "quantization was stopped by its caller at {} of {}", done,
+               total);
+  }
+}
+
 // Calibration sees every image once, in source order; a broken one is an error, because dropping it
-// would change the result unseen.
+// would change the result unseen. The caller is asked every few images whether to go on.
 base::Buffer decode_all(const image::Source& source, std::int64_t count,
-                        const image::ResizeMode& resize, int threads) {
+                        const image::ResizeMode& resize, int threads,
+                        const ph_quantize_options& given) {
   const std::int64_t bytes = 3LL * resize.width * resize.width;
   base::Buffer pixels(static_cast<std::size_t>(count * bytes));
   base::ThreadPool pool(threads == 0 ? base::available_cores() : threads);
-  pool.parallel_for(count, [&](std::int64_t i, int) {
-    const image::Encoded encoded = source.read(i);
-    image::load(encoded.bytes, source.name(i), resize, pixels.as<std::uint8_t>() + i * bytes);
-  });
+  const std::int64_t few = 8LL * pool.size();
+  for (std::int64_t first = 0; first < count; first += few) {
+    tell(given, 0, count);
+    pool.parallel_for(std::min(few, count - first), [&](std::int64_t i, int) {
+      i += first;
+      const image::Encoded encoded = source.read(i);
+      image::load(encoded.bytes, source.name(i), resize, pixels.as<std::uint8_t>() + i * bytes);
+    });
+  }
   return pixels;
 }
 
@@ -57,12 +70,7 @@ void quantize_to(const ph_model* model, const quantize::Calibration& calibration
                  char** report_table) {
   const auto device = runtime::open_device("cpu");
   quantize::Report report;
-  const auto progress = [&](std::int64_t done, std::int64_t total) {
-    if (given.progress != nullptr && given.progress(given.user, done, total) != 0) {
-      base::fail(base::Status::kCancelled, "quantization was stopped by its caller at {} of {}",
-                 done, total);
-    }
-  };
+  const auto progress = [&](std::int64_t done, std::int64_t total) { tell(given, done, total); };
   graph::Graph result =
       quantize::quantize(*model->graph, calibration, options, *device, &report, progress);
   if (!resize.empty()) result.resize = resize;
@@ -88,7 +96,7 @@ ph_status ph_quantize(const ph_model* model, const ph_source* calibration, const
     const std::int64_t count =
         given.max_images > 0 ? std::min(given.max_images, source.size()) : source.size();
     const image::ResizeMode mode = capi::resize_of(resize, model->graph.get());
-    const base::Buffer pixels = decode_all(source, count, mode, chosen.threads);
+    const base::Buffer pixels = decode_all(source, count, mode, chosen.threads, given);
     quantize_to(model, {pixels.as<std::uint8_t>(), count}, chosen, given, image::to_string(mode),
                 quantized, report_json, report_table);
   });

@@ -48,6 +48,10 @@ class Progress {
     ++done_;
     if (callback_ && std::this_thread::get_id() == caller_) callback_(done_, total_);
   }
+  // Between images: the callback gets a chance to throw.
+  void look() const {
+    if (callback_ && std::this_thread::get_id() == caller_) callback_(done_, total_);
+  }
   void all_done() const {
     if (callback_) callback_(total_, total_);
   }
@@ -170,17 +174,25 @@ graph::Graph quantize(const graph::Graph& original, const Calibration& calibrati
         choose_scale(statistics[i].histogram, points.non_negative[static_cast<std::size_t>(id)],
                      options.method, options.percentile);
   }
+  std::vector<std::size_t> convs;
   for (std::size_t n = 0; n < g.nodes.size(); ++n) {
+    if (g.nodes[n].op != Op::kConv) continue;
+    convs.push_back(n);
+    decisions.convs[n];  // the map does not change while threads fill it
+  }
+  base::ThreadPool pool(threads);
+  pool.parallel_for(static_cast<std::int64_t>(convs.size()), [&](std::int64_t i, int) {
+    progress.look();
+    const std::size_t n = convs[static_cast<std::size_t>(i)];
     const graph::Node& node = g.nodes[n];
-    if (node.op != Op::kConv) continue;
     const ValueId source = points.source[static_cast<std::size_t>(node.inputs[0])];
     const bool pixels = source == g.inputs[0] && prepared.takes_pixels;
     const float src_scale = pixels ? 1.0f : decisions.scales.at(source).scale;
-    decisions.convs[n] =
+    decisions.convs.at(n) =
         quantize_conv(g.constant(node.inputs[1]).values<float>(),
                       g.constant(node.inputs[2]).values<float>(), node.as<graph::Window>().groups,
                       src_scale, inputs.at(node.inputs[0]), options.method, options.max_deviation);
-  }
+  });
   Emitted emitted = emit(prepared, decisions);
   if (measured) {
     *report = measure({prepared, decisions, emitted, histograms, logits}, calibration, threads,

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Devices, models and quantization.
+// Devices and models.
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
-
-#include <algorithm>
-#include <optional>
 
 #include "native.h"
 
@@ -27,75 +24,6 @@ nb::bytes to_bytes(const Model& model) {
     bytes = model.to_bytes();
   }
   return nb::bytes(bytes.data(), bytes.size());
-}
-
-// The library's progress callback, with the interpreter lock: shows progress, looks for Ctrl-C.
-// What it raises is thrown by `finish`.
-class ProgressCall {
- public:
-  explicit ProgressCall(nb::object function) : function_(std::move(function)) {}
-  std::function<bool(std::int64_t, std::int64_t)> callback() {
-    return [this](std::int64_t done, std::int64_t total) {
-      const nb::gil_scoped_acquire acquire;
-      try {
-        check_signals();
-        if (!function_.is_none()) function_(done, total);
-        return true;
-      } catch (nb::python_error& error) {
-        raised_.emplace(std::move(error));
-        return false;
-      }
-    };
-  }
-  void finish() {
-    if (raised_) throw nb::python_error(std::move(*raised_));
-  }
-
- private:
-  nb::object function_;
-  std::optional<nb::python_error> raised_;
-};
-
-template <typename Calibrate>
-nb::tuple quantized(ProgressCall& call, Calibrate&& calibrate) {
-  std::optional<Quantized> result;
-  try {
-    const nb::gil_scoped_release release;
-    result.emplace(calibrate());
-  } catch (const Error&) {
-    call.finish();
-    throw;
-  }
-  return nb::make_tuple(std::move(result->model), result->report_json, result->report_table);
-}
-
-nb::tuple quantize_source(const Model& model, const Source& calibration, const Resize& resize,
-                          QuantizeOptions options, nb::object progress) {
-  ProgressCall call(std::move(progress));
-  options.progress = call.callback();
-  return quantized(call, [&] { return quantize(model, calibration, resize, options); });
-}
-
-nb::tuple quantize_tensors(const Model& model, nb::handle x, QuantizeOptions options,
-                           nb::object progress) {
-  const Input input(x, "calibration");
-  const ModelInfo info = model.info();
-  const auto& shape = input.shape();
-  const std::vector<std::int64_t> image =
-      info.input_height == 1 && info.input_width == 1
-          ? std::vector<std::int64_t>{info.input_channels}
-          : std::vector<std::int64_t>{info.input_height, info.input_width, info.input_channels};
-  if (!input.is_float()) raise("WrongType", "calibration tensors must be float32");
-  if (shape.size() != image.size() + 1 || !std::equal(image.begin(), image.end(), &shape[1])) {
-    std::string wanted;
-    for (const std::int64_t n : image) wanted += ", " + std::to_string(n);
-    raise("InvalidArgument", "calibration has shape " + input.shape_text() + "; model " +
-                                 info.name + " takes (n" + wanted + ")");
-  }
-  if (shape[0] < 1) raise("InvalidArgument", "calibration holds no images");
-  ProgressCall call(std::move(progress));
-  options.progress = call.callback();
-  return quantized(call, [&] { return quantize(model, input.floats(), options); });
 }
 
 }  // namespace
@@ -170,19 +98,6 @@ void bind_models(nb::module_& module) {
       .def("with_preprocess", &Model::with_preprocess, "preset"_a, unlocked)
       .def("with_output", &Model::with_output, "node"_a, unlocked)
       .def("with_resize", &Model::with_resize, "mode"_a, unlocked);
-
-  nb::class_<QuantizeOptions>(module, "QuantizeOptions")
-      .def(nb::init<>())
-      .def_rw("method", &QuantizeOptions::method)
-      .def_rw("percentile", &QuantizeOptions::percentile)
-      .def_rw("equalize", &QuantizeOptions::equalize)
-      .def_rw("report", &QuantizeOptions::report)
-      .def_rw("threads", &QuantizeOptions::threads)
-      .def_rw("max_images", &QuantizeOptions::max_images);
-  module.def("quantize_source", &quantize_source, "model"_a, "calibration"_a, "resize"_a,
-             "options"_a, "progress"_a = nb::none());
-  module.def("quantize_tensors", &quantize_tensors, "model"_a, "x"_a.none(), "options"_a,
-             "progress"_a = nb::none());
 }
 
 }  // namespace pronghorn::python

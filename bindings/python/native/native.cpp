@@ -126,6 +126,7 @@ NB_MODULE(_native, module) {
   bind_errors(module);
   bind_images(module);
   bind_models(module);
+  bind_quantize(module);
   bind_sessions(module);
   bind_classify(module);
   bind_ml(module);

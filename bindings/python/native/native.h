@@ -17,6 +17,7 @@ namespace nb = nanobind;
 void bind_errors(nb::module_& module);
 void bind_images(nb::module_& module);
 void bind_models(nb::module_& module);
+void bind_quantize(nb::module_& module);
 void bind_sessions(nb::module_& module);
 void bind_classify(nb::module_& module);
 void bind_ml(nb::module_& module);

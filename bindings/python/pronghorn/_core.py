@@ -280,6 +280,7 @@ def _close_sessions() -> None:
     # What is queued still calls back into the interpreter: it must end first.
     for session in list(_open_sessions):
         session.close()
+    _native.wait_for_abandoned()
 
 
 class Session:
