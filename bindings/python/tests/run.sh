@@ -7,23 +7,7 @@ set -eu
 root=$(cd "$(dirname "$0")/../../.." && pwd)
 folder=$1
 shift
-skip() {
-  echo "skipped: $1"
-  exit 77
-}
-command -v python3 >/dev/null || skip "there is no python3"
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || skip "python3 is older than 3.10"
-python3 -c 'import os, sysconfig; raise SystemExit(not os.path.exists(
-  os.path.join(sysconfig.get_paths()["include"], "Python.h")))' ||
-  skip "python3 has no headers (is python3-dev installed?)"
-mkdir -p "$folder"
-if [ ! -x "$folder/venv/bin/pip" ]; then
-  python3 -m venv "$folder/venv" >"$folder/venv.log" 2>&1 ||
-    skip "python3 -m venv fails (is python3-venv installed?): $(tail -n 1 "$folder/venv.log")"
-fi
-"$folder/venv/bin/pip" install -q --retries 1 --timeout 20 \
-  nanobind scikit-build-core numpy pillow pytest h5py nbmake ipykernel scikit-learn >"$folder/pip.log" 2>&1 ||
-  skip "no package registry can be reached: $(tail -n 1 "$folder/pip.log")"
+"$root/bindings/python/tests/environment.sh" "$folder" || exit $?
 "$folder/venv/bin/pip" wheel --no-build-isolation --no-deps -w "$folder/wheel" \
   -Cbuild-dir="$folder/build" "$root" >"$folder/build.log" 2>&1 || {
   tail -n 40 "$folder/build.log"
@@ -33,6 +17,21 @@ wheel=$(ls -t "$folder"/wheel/*.whl | head -n 1)
 size=$(wc -c <"$wheel")
 echo "$wheel: $size bytes"
 [ "$size" -lt 40000000 ] || { echo "the wheel must stay below 40 MB"; exit 1; }
+"$folder/venv/bin/python" - "$wheel" "$root/models/resnet50-tin200-int8.onnx" <<'CHECK'
+# What the size is the size of: the library with the embedded model in it, the module, the hook's start.
+import sys, zipfile
+wheel, model = sys.argv[1:]
+with zipfile.ZipFile(wheel) as archive:
+    names = archive.namelist()
+    (library,) = [n for n in names if n.startswith("pronghorn/libpronghorn.so")]
+    data, embedded = archive.read(library), open(model, "rb").read()
+    if embedded not in data:
+        sys.exit(f"{wheel}: {library} does not hold {model}")
+    for wanted in ("pronghorn.pth", "_pronghorn_start.py", "pronghorn/_native.pyi", "pronghorn/py.typed"):
+        if wanted not in names:
+            sys.exit(f"{wheel}: {wanted} is missing")
+print(f"with the embedded model ({len(embedded)} bytes) in {library} ({len(data)} bytes)")
+CHECK
 "$folder/venv/bin/pip" install -q --force-reinstall --no-deps "$wheel"
 cd "$folder" # not in the tree: the installed package is what is tested
 "$folder/venv/bin/python" -m pytest -q -p no:cacheprovider "$root/bindings/python/tests" "$@"

@@ -80,6 +80,9 @@ def _finish(owner: int) -> None:
         return
     if HOOK.policy.verbose or HOOK.policy.profile:
         print(HOOK.report(), file=sys.stderr)
+    if HOOK.policy.profile:
+        for lines in HOOK.profiles:
+            print(*lines(), sep="\n", file=sys.stderr)
     if HOOK.policy.report_file:
         path = HOOK.policy.report_file
         with open(path + ".part", "w", encoding="utf-8") as file:

@@ -43,6 +43,7 @@ class Hook:
         self._environment: dict[str, str | None] = {}
         self._inside = threading.local()
         self.print_call: Callable[[Any], None] = lambda row: None
+        self.profiles: list[Callable[[], list[str]]] = []  # of adapters: lines for --profile
 
     # ---- for adapters
 
@@ -115,6 +116,7 @@ class Hook:
         self._patches.clear()
         self._attached.clear()
         self._told.clear()
+        self.profiles.clear()
         self.installed = False
         for name, value in self._environment.items():
             if value is None:

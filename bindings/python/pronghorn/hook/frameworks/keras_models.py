@@ -45,6 +45,7 @@ class Doors:
         for name in ("fit", "train_on_batch", "load_weights", "compile", "quantize"):
             patch(model, name, self._changes)
         patch(self.keras.Variable, "assign", watch_assignments)
+        self.hook.profiles.append(self.tracker.profile)
 
     def _changes(self, original: Callable) -> Callable:
         """A method that may change weights or the architecture."""

@@ -16,6 +16,7 @@ from .. import kept, twin
 from . import keras_data, keras_export
 
 _GIVEN_BATCH = 32
+_SLOWEST = 12  # nodes in a profile
 
 
 class Tracker:
@@ -34,6 +35,19 @@ class Tracker:
             if tracked is None:
                 tracked = self._models[model] = Tracked(self, model)
             return tracked
+
+    def profile(self) -> list[str]:
+        """The nodes of every twin that took most time."""
+        lines = []
+        for tracked in list(self._models.values()):
+            nodes = tracked.profile()
+            total = sum(node["seconds"] for node in nodes)
+            if total > 0:
+                lines.append(f"keras {tracked.name}: {total:.3f} s in {len(nodes)} nodes of its twin")
+                for node in sorted(nodes, key=lambda n: -n["seconds"])[:_SLOWEST]:
+                    lines.append(f"  {node['seconds'] / total:6.1%} {node['seconds']:9.4f} s"
+                                 f"  {node['kernel']:<20} {node['node']}")
+        return lines
 
 
 class Tracked:
@@ -99,6 +113,9 @@ class Tracked:
                 return None, self._reason or "calibrating"
             reason = self._twin.objection(rows)
             return (None, reason) if reason else (self._twin, "")
+
+    def profile(self) -> list[dict]:
+        return self._twin.session.profile(True) if self._twin is not None else []
 
     @property
     def calibrating(self) -> bool:
@@ -211,7 +228,9 @@ class Tracked:
         return min(self._seconds[1:])
 
     def _use(self, made: twin.Twin, origin: str) -> None:
-        made.session  # a device that refuses the graph says so now
+        session = made.session  # a device that refuses the graph says so now
+        if self._hook.policy.profile:
+            session.profile(True)
         self._twin, self._float = made, None
         self._hook.ledger.note("keras", self.name, origin + twin.summary(made.facts))
 
