@@ -34,11 +34,19 @@ EXPECTED = {
 }
 
 
+# Both runs of a program are to train the same network, to the last bit.
+DETERMINISTIC = {
+    "TF_CPP_MIN_LOG_LEVEL": "3", "TF_DETERMINISTIC_OPS": "1", "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+
+
 def start(backend, *command, **environment):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PRONGHORN")}
     return subprocess.Popen(
         [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**kept, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", **environment})
+        env={**kept, **DETERMINISTIC, "KERAS_BACKEND": backend, **environment})
 
 
 def labels(process):

@@ -46,7 +46,7 @@ model = keras.Sequential([
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, "best.weights.h5")
-    model.fit(x, y, epochs=8, verbose=0, validation_split=0.2, callbacks=[
+    model.fit(x, y, epochs=12, verbose=0, validation_split=0.2, callbacks=[
         keras.callbacks.ModelCheckpoint(path, save_weights_only=True),
         keras.callbacks.EarlyStopping(patience=5),
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: model.predict(x[:8], verbose=0)),

@@ -29,7 +29,7 @@ model = keras.Model(inputs, layers.Dense(len(NAMES))(x), name="residual")
 model.compile(optimizer=keras.optimizers.Adam(3e-3),
               loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
 x_train, y_train = load_data(384, seed=3)
-model.fit(x_train, y_train, epochs=6, batch_size=32, verbose=0)
+model.fit(x_train, y_train, epochs=12, batch_size=32, verbose=0)
 
 images, _ = load_data(150, seed=4)
 found = []
