@@ -10,6 +10,7 @@
 #include "apps/cli/model_flags.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/progress.h"
+#include "bench/modelled.h"
 #include "bench/report.h"
 
 namespace pronghorn::cli {
@@ -25,9 +26,32 @@ struct Flags {
   std::string json;
 };
 
+// A device without a clock of its own is verified and its counted cycles are shown; nothing is
+// timed.
+bool show_modelled(const Flags& flags, const Context& context, const Model& model,
+                   OutputFile& json_file) {
+  if (flags.device.device.rfind("fpga", 0) != 0) return false;
+  const Session session(model, flags.device.device, flags.device.threads);
+  auto figures = bench::modelled_figures(session);
+  if (!figures) return false;
+  constexpr int kImages = 2;
+  bench::verify_modelled(model, session, kImages);
+  fmt::print("verified: the same bytes as device reference on {} images\n\n{}", kImages,
+             bench::modelled_table(*figures));
+  nlohmann::ordered_json json{{"schema", bench::kSchema},
+                              {"command", context.command},
+                              {"kind", "modelled"},
+                              {"verified_images", kImages},
+                              {"model", to_json(model.info(), flags.model.model)}};
+  json.update(*figures);
+  json_file.write(json.dump(2) + "\n");
+  return true;
+}
+
 void run_bench(const Flags& flags, const Context& context) {
   OutputFile json_file(flags.json);
   const Model model = open_model(flags.model);
+  if (show_modelled(flags, context, model, json_file)) return;
   const ModelInfo info = model.info();
   bench::Options options;
   options.batches = flags.batches;

@@ -18,6 +18,8 @@ struct Flags {
   std::string model = "tin200";
   bool layers = false;
   bool labels = false;
+  bool commands = false;
+  std::string device = "fpga";
   std::string json;
 };
 
@@ -81,6 +83,7 @@ void info(const Flags& flags, const Context& context) {
       fmt::print("{:>5}  {}\n", i, class_text(model, i));
     }
   }
+  if (flags.commands) fmt::print("\n{}", Session(model, flags.device, 1).listing());
   json_file.write(json.dump(2) + "\n");
 }
 
@@ -93,6 +96,10 @@ void add_info(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_flag("--layers", flags->layers, "Also every layer");
   command->add_flag("--labels", flags->labels, "Also every class");
+  command->add_flag("--commands", flags->commands,
+                    "Also the commands that a device with a command stream runs");
+  command->add_option("-d,--device", flags->device, "For --commands: the device")
+      ->capture_default_str();
   command->add_option("--json", flags->json, "Also write everything to this file");
   command->footer("Example:\n  pronghorn info resnet50.onnx --layers");
   command->callback([flags, &context] { info(*flags, context); });

@@ -31,7 +31,7 @@ extern "C" {
 /* The ABI's version: major changes break callers, minor ones add functions or trailing fields.
  * Structs that may grow begin with struct_size, which the caller sets to sizeof. */
 #define PH_ABI_MAJOR 0
-#define PH_ABI_MINOR 3
+#define PH_ABI_MINOR 4
 
 typedef enum ph_status {
   PH_OK = 0,
@@ -257,6 +257,13 @@ PH_API ph_status ph_session_submit_f32(ph_session* session, const float* inputs,
 
 /* Per-node times since profiling was switched on, as JSON. */
 PH_API ph_status ph_session_profile(ph_session* session, int32_t enable, char** json);
+/* What the device knows of the compiled model beyond times, as a JSON object; "{}" where it knows
+ * nothing more. Of the FPGA device: cycles, utilisation and modelled rates of every layer, and
+ * whether they are modelled (docs/fpga.md). Free with ph_string_free. Since 0.4. */
+PH_API ph_status ph_session_details(ph_session* session, char** json);
+/* The commands that the device runs, one a line. PH_UNSUPPORTED for devices that have none. Since
+ * 0.4. */
+PH_API ph_status ph_session_listing(ph_session* session, char** text);
 
 /* The k best of n scores, best first; equal scores in order of index. probabilities (may be NULL)
  * get the softmax of all n. PH_INVALID_ARGUMENT unless 0 < k <= n. */

@@ -558,6 +558,18 @@ class Session {
     check(ph_session_profile(handle_.get(), enable ? 1 : 0, &json));
     return detail::take(json);
   }
+  // What the device knows of the compiled model beyond times, as a JSON object.
+  std::string details() const {
+    char* json = nullptr;
+    check(ph_session_details(handle_.get(), &json));
+    return detail::take(json);
+  }
+  // The commands that the device runs; throws PH_UNSUPPORTED where there are none.
+  std::string listing() const {
+    char* text = nullptr;
+    check(ph_session_listing(handle_.get(), &text));
+    return detail::take(text);
+  }
   ph_session* get() const { return handle_.get(); }
 
  private:

@@ -131,6 +131,29 @@ ph_status ph_session_profile(ph_session* session, int32_t enable, char** json) {
   });
 }
 
+ph_status ph_session_details(ph_session* session, char** json) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(json, "json");
+    const std::string details = session->session->program().details();
+    *json = capi::new_string(details.empty() ? "{}" : details);
+  });
+}
+
+ph_status ph_session_listing(ph_session* session, char** text) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(text, "text");
+    const std::string listing = session->session->program().listing();
+    if (listing.empty()) {
+      base::fail(base::Status::kUnsupported,
+                 "device {} has no command stream; the FPGA device has one",
+                 session->session->device().properties().name);
+    }
+    *text = capi::new_string(listing);
+  });
+}
+
 ph_status ph_top_k(const float* scores, int64_t n, int32_t k, int64_t* indices,
                    float* probabilities) {
   return capi::guard([&] {
