@@ -13,9 +13,13 @@ namespace {
 class Allocator {
  public:
   // `residuals_first`: the memory tried first for tensors that are some step's residual; the others
-  // try the other one first.
-  Allocator(Schedule& s, const Configuration& c, int residuals_first)
-      : s_(s), residuals_first_(residuals_first), depth_{c.m0_rows, c.m1_rows} {
+  // try the other one first. `alternate`: results of odd steps are placed from the far end, so that
+  // the source between two results does not split what they leave free.
+  Allocator(Schedule& s, const Configuration& c, int residuals_first, bool alternate)
+      : s_(s),
+        residuals_first_(residuals_first),
+        alternate_(alternate),
+        depth_{c.m0_rows, c.m1_rows} {
     placed_.assign(s.tensors.size(), false);
     is_residual_.assign(s.tensors.size(), false);
     for (const Step& step : s.steps) {
@@ -94,12 +98,22 @@ class Allocator {
     }
     std::sort(taken.begin(), taken.end(),
               [](const Region* a, const Region* b) { return a->row < b->row; });
+    const std::int64_t rows = wanted.region.rows();
+    if (alternate_ && wanted.first_step % 2 != 0) {
+      std::int64_t end = depth_[mem];
+      for (std::size_t i = taken.size(); i-- > 0;) {
+        if (taken[i]->row + taken[i]->rows() <= end - rows) break;
+        end = std::min(end, taken[i]->row);
+      }
+      if (end < rows) return std::nullopt;
+      return end - rows;
+    }
     std::int64_t row = 0;
     for (const Region* region : taken) {
-      if (row + wanted.region.rows() <= region->row) break;
+      if (row + rows <= region->row) break;
       row = std::max(row, region->row + region->rows());
     }
-    if (row + wanted.region.rows() > depth_[mem]) return std::nullopt;
+    if (row + rows > depth_[mem]) return std::nullopt;
     return row;
   }
 
@@ -110,6 +124,7 @@ class Allocator {
 
   Schedule& s_;
   int residuals_first_;
+  bool alternate_;
   std::int64_t depth_[2];
   std::vector<bool> placed_, is_residual_;
 };
@@ -118,9 +133,11 @@ class Allocator {
 
 std::string allocate(Schedule& schedule, const Configuration& c) {
   std::string fault;
-  for (const int residuals_first : {0, 1}) {
-    fault = Allocator(schedule, c, residuals_first).run();
-    if (fault.empty()) return fault;
+  for (const bool alternate : {false, true}) {
+    for (const int residuals_first : {0, 1}) {
+      fault = Allocator(schedule, c, residuals_first, alternate).run();
+      if (fault.empty()) return fault;
+    }
   }
   return fault;
 }
