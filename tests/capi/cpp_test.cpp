@@ -108,4 +108,23 @@ TEST_F(Junk, StrictAndStopThrow) {
   }
 }
 
+TEST(Details, OfTheFpgaDeviceAreModelled) {
+  const pronghorn::Model model = pronghorn::Model::embedded("tin200");
+  const pronghorn::Session session(model, "fpga:model:u250", 1);
+  const std::string details = session.details();
+  EXPECT_NE(details.find("\"modelled\":true"), std::string::npos);
+  EXPECT_NE(details.find("\"cycles\""), std::string::npos);
+  EXPECT_NE(session.listing().find("CONV"), std::string::npos);
+}
+
+TEST_F(Junk, ADeviceWithoutCommandsSaysSo) {
+  EXPECT_EQ(session_.details(), "{}");
+  try {
+    session_.listing();
+    FAIL();
+  } catch (const pronghorn::Error& error) {
+    EXPECT_EQ(error.status(), PH_UNSUPPORTED);
+  }
+}
+
 }  // namespace
