@@ -67,25 +67,42 @@ void for_windows(const graph::Window& w, const graph::Shape& src_shape, const gr
   }
 }
 
+// First over the rows of a window, all columns at once, then over columns.
 void make_max_pool(const Plan& plan, const graph::Node& node, Step& step) {
   const auto window = node.as<graph::Window>();
   const graph::Shape src_shape = plan.layout_of(node.inputs[0]).shape;
   const Layout& layout = plan.layout_of(node.output);
   const graph::Shape shape = layout.shape;
-  // A window of padding alone yields the least value there is.
-  const int least = 0;
   step.run = [=, kernels = plan.kernels, src = Rows(plan, node.inputs[0]),
               dst = Rows(plan, node.output)](Slots slots, std::int64_t y) {
-    for_windows(window, src_shape, shape, src, slots, y,
-                [&](std::int64_t x, const std::vector<const std::uint8_t*>& inside) {
-                  Row pixel = dst.at(slots, y) + x * dst.pixel;
-                  if (inside.empty()) {
-                    std::memset(pixel, least, static_cast<std::size_t>(shape.c));
-                    return;
-                  }
-                  kernels->max(inside.data(), static_cast<std::int64_t>(inside.size()), pixel,
-                               shape.c);
-                });
+    thread_local std::vector<const std::uint8_t*> inside;
+    thread_local std::vector<std::uint8_t> row;
+    const std::int64_t top = y * window.sh - window.pad_top;
+    inside.clear();
+    for (std::int64_t iy = std::max<std::int64_t>(top, 0);
+         iy < std::min<std::int64_t>(top + window.kh, src_shape.h); ++iy) {
+      inside.push_back(src.at(slots, iy));
+    }
+    // A window of padding alone yields the least value there is.
+    row.assign(static_cast<std::size_t>(src_shape.w * src.pixel + 64), 0);  // vectors reach over
+    if (!inside.empty()) {
+      kernels->max(inside.data(), static_cast<std::int64_t>(inside.size()), row.data(),
+                   src_shape.w * src.pixel);
+    }
+    for (std::int64_t x = 0; x < shape.w; ++x) {
+      const std::int64_t left = x * window.sw - window.pad_left;
+      inside.clear();
+      for (std::int64_t ix = std::max<std::int64_t>(left, 0);
+           ix < std::min<std::int64_t>(left + window.kw, src_shape.w); ++ix) {
+        inside.push_back(row.data() + ix * src.pixel);
+      }
+      Row pixel = dst.at(slots, y) + x * dst.pixel;
+      if (inside.empty()) {
+        std::memset(pixel, 0, static_cast<std::size_t>(shape.c));
+      } else {
+        kernels->max(inside.data(), static_cast<std::int64_t>(inside.size()), pixel, shape.c);
+      }
+    }
   };
 }
 
@@ -228,6 +245,23 @@ Step make_copy_step(const Plan& plan, const std::string& node, Slot src, Slot ds
       std::memcpy(slots[dst] + dst_first + y * dst_pitch, slots[src] + src_first + y * src_pitch,
                   static_cast<std::size_t>(bytes));
     }
+  };
+  return step;
+}
+
+Step make_blocks_step(const Plan& plan, std::size_t node_index) {
+  const graph::Node& node = plan.graph->nodes[node_index];
+  const SpaceToDepth& blocks = plan.blocks.at(node_index);
+  const Slot src = plan.slot_of(node.inputs[0]);
+  Step step;
+  step.node = node.name;
+  step.kernel = "blocks";
+  step.dst = plan.copies.at(node_index);
+  step.items = blocks.layout.shape.h;
+  step.run = [blocks, src, layout = plan.layouts[src], dst = step.dst](Slots slots,
+                                                                       std::int64_t row) {
+    to_blocks(blocks, layout, reinterpret_cast<const std::uint8_t*>(slots[src]),
+              reinterpret_cast<std::uint8_t*>(slots[dst]), row, row + 1);
   };
   return step;
 }

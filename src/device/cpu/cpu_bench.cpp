@@ -101,7 +101,9 @@ Speed measure(device::Program& program, int batch, int threads, double seconds) 
   const Graph& graph = program.graph();
   const auto in_size = static_cast<std::size_t>(graph.value(graph.inputs[0]).shape.size());
   const auto out_size = static_cast<std::size_t>(graph.value(graph.outputs[0]).shape.size());
-  std::vector<std::uint8_t> image(in_size * static_cast<std::size_t>(batch), 99);
+  std::vector<std::uint8_t> image(in_size * static_cast<std::size_t>(batch));
+  std::mt19937 random(5);
+  for (auto& x : image) x = static_cast<std::uint8_t>(random());
   std::vector<float> logits(out_size * static_cast<std::size_t>(batch));
   const void* inputs[] = {image.data()};
   void* outputs[] = {logits.data()};
@@ -168,13 +170,14 @@ void print_layers(device::Program& program, const Graph& graph, int batch, doubl
   double total = 0;
   for (const graph::Node& node : graph.nodes) {
     while (times[step].node != node.name) ++step;
-    const double s = times[step].seconds;
+    double s = 0;  // of the node with the copies that it needs
+    for (; step < times.size() && times[step].node == node.name; ++step) s += times[step].seconds;
+    const char* kernel = times[step - 1].kernel.c_str();
     total += s;
     const auto& shape = graph.value(node.output).shape;
-    std::printf("%-8s %-16s -> %3ldx%3ldx%4ld  %7.3f ms  %6.1f GMAC/s\n", node.name.c_str(),
-                times[step].kernel.c_str(), static_cast<long>(shape.h), static_cast<long>(shape.w),
-                static_cast<long>(shape.c), 1e3 * s,
-                1e-9 * static_cast<double>(graph::macs(graph, node)) / s);
+    std::printf("%-8s %-16s -> %3ldx%3ldx%4ld  %7.3f ms  %6.1f GMAC/s\n", node.name.c_str(), kernel,
+                static_cast<long>(shape.h), static_cast<long>(shape.w), static_cast<long>(shape.c),
+                1e3 * s, 1e-9 * static_cast<double>(graph::macs(graph, node)) / s);
   }
   std::printf("batch %d, sum of the fastest: %.2f ms, %.1f images/s, %.1f GMAC/s\n", batch,
               1e3 * total, 1 / total, 1e-9 * static_cast<double>(graph::macs(graph)) / total);
@@ -197,11 +200,15 @@ int main(int argc, char** argv) {
               cpu->properties().description.c_str(), cpu->properties().isa.c_str(), sigma,
               1e3 * (compiled - start), 1e-6 * static_cast<double>(program->memory_bytes()));
   for (const int batch : {1, 8}) print_layers(*program, *graph, batch, 2 * seconds);
-  for (const int threads : {1, cores}) {
+  std::vector<int> teams;
+  for (int threads = 1; threads < cores; threads *= 2) teams.push_back(threads);
+  teams.push_back(cores);
+  for (const int threads : teams) {
+    const auto team = device::compile_or_throw(*cpu, graph, {threads});
     for (const int batch : {1, 8 * threads, 32 * threads}) {
-      const Speed s = measure(*program, batch, threads, seconds);
-      std::printf("%d thread%s, batch %3d: best %.1f, median %.1f images/s, best %.1f GMAC/s\n",
-                  threads, threads == 1 ? "" : "s", batch, 1 / s.least, 1 / s.median,
+      const Speed s = measure(*team, batch, 0, seconds);
+      std::printf("%2d thread%s batch %3d: best %7.1f, median %7.1f images/s, best %.1f GMAC/s\n",
+                  threads, threads == 1 ? ", " : "s,", batch, 1 / s.least, 1 / s.median,
                   1e-9 * static_cast<double>(graph::macs(*graph)) / s.least);
     }
   }

@@ -222,6 +222,31 @@ TEST(CpuDevice, ConvolutionsEqualTheReference) {
   for (int i = 0; i < 300 && !HasFailure(); ++i) expect_equal(random_conv(random), random);
 }
 
+// Weights that outgrow the second cache, so that a matrix unit takes images in groups, and channels
+// in whole tiles; rows that end within a tile, blocks that end early, all ways out.
+TEST(CpuDevice, GroupsEqualTheReference) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  for (const int batch : {1, 3, 11}) {
+    Graph graph;
+    graph.name = "group";
+    const DType dtype = pick_bytes(random);
+    const ValueId src = add_input(graph, DType::kU8, {pick(random, 5, 7), pick(random, 5, 7), 3});
+    const std::int32_t z = pick_zero(dtype, random);
+    const ValueId x = add_conv(graph, src, {64, {3, 3, 1, 1, 1, 1, 1, 1}, {}, {}, dtype}, random);
+    const ValueId y = add_conv(graph, x, {1000, {3, 3, 1, 1, 1, 1, 1, 1}, {}, {z}, dtype}, random);
+    const ValueId u = add_conv(graph, y, {256, {3, 3, 1, 1, 1, 1, 1, 1}, {}, {}, dtype}, random);
+    ConvCase last{520, {1, 1, 2, 2}, {}, {}, dtype};
+    last.residual = true;
+    const ValueId v = add_conv(graph, u, last, random);
+    const ValueId w =
+        add_conv(graph, u, {33, {2, 2, 1, 1, 0, 1, 1, 0}, {}, {}, DType::kF32}, random);
+    graph.outputs = {x, v, w};
+    expect_equal(graph, random, batch);
+  }
+}
+
 // Every product at its largest: what 16-bit sums would saturate on.
 TEST(CpuDevice, ExtremesDoNotSaturate) {
   std::mt19937 random(1);

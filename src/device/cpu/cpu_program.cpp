@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "graph/passes/passes.h"
@@ -31,19 +30,12 @@ class CpuProgram::Lease {
         return;
       }
       if (!idle.empty()) {  // too small: replaced
-        program.context_images_ -= idle.back()->images;
+        program.contexts_bytes_ -= program.context_bytes(idle.back()->images);
         idle.pop_back();
       }
-      program.context_images_ += images;
+      program.contexts_bytes_ += program.context_bytes(images);
     }
-    context_ = std::make_unique<Context>();
-    context_->images = images;
-    context_->memory = base::Buffer(static_cast<std::size_t>(program.context_bytes_ * images));
-    std::byte* memory = context_->memory.data();
-    std::memset(memory, 0, context_->memory.size());
-    for (const std::int64_t offset : program.offsets_) {
-      context_->slots.push_back(offset < 0 ? nullptr : memory + offset);
-    }
+    context_ = program.make_context(images);
   }
   ~Lease() {
     const std::lock_guard lock(program_.mutex_);
@@ -52,7 +44,7 @@ class CpuProgram::Lease {
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
-  Slots slots() const { return context_->slots; }
+  Slots slots(std::int64_t image) const { return context_->slots[static_cast<std::size_t>(image)]; }
 
  private:
   CpuProgram& program_;
@@ -62,45 +54,90 @@ class CpuProgram::Lease {
 CpuProgram::CpuProgram(std::shared_ptr<const graph::Graph> graph, const KernelSet& kernels,
                        int threads)
     : pool_(threads), plan_(make_plan(std::move(graph), kernels, pool_)) {
-  steps_ = make_steps(plan_);
+  steps_ = make_steps(plan_, split_);
   for (const Step& step : steps_) weight_bytes_ += step.memory_bytes;
   timers_ = std::vector<Timer>(steps_.size());
   place_slots();
-  const bool groups =
-      std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return s.together; });
-  constexpr std::int64_t kReach = std::numeric_limits<std::int32_t>::max();  // of pixel offsets
-  if (groups)
-    most_images_ = std::clamp<std::int64_t>(kReach / context_bytes_, 1, Plan::kMostImages);
 }
 
-// Activations share an arena; inputs, outputs, copies and the scratch space have places of their
-// own behind it.
+// Which slots are touched by steps of both kinds, or of the second, is a matter of nodes: a value
+// that only nodes before the split produce and read has one image's buffer.
 void CpuProgram::place_slots() {
   const graph::Graph& graph = *plan_.graph;
-  std::vector<std::int64_t> bytes;
-  for (std::size_t v = 0; v < graph.values.size(); ++v) {
-    bytes.push_back(graph.values[v].dims.empty() ? plan_.layouts[v].bytes() : 0);
+  const std::size_t values = graph.values.size();
+  const std::size_t split = plan_.schedule.split;
+  std::vector<bool> whole(values, false);  // needed for a whole group
+  for (std::size_t i = split; i < graph.nodes.size(); ++i) {
+    whole[plan_.slot_of(graph.nodes[i].output)] = true;
+    for (const graph::ValueId id : graph.nodes[i].inputs) whole[plan_.slot_of(id)] = true;
   }
-  const graph::passes::MemoryPlan memory = graph::passes::plan_memory(graph, bytes);
-  offsets_ = memory.offset;
-  context_bytes_ = aligned(memory.size);
-  const auto place = [&](std::int64_t size) {
-    const std::int64_t offset = context_bytes_;
-    context_bytes_ += aligned(size);
+  for (const graph::ValueId id : graph.outputs) whole[plan_.slot_of(id)] = true;
+
+  std::vector<std::int64_t> bytes[2];
+  for (std::size_t v = 0; v < values; ++v) {
+    const std::int64_t size = graph.values[v].dims.empty() ? plan_.layouts[v].bytes() : 0;
+    bytes[0].push_back(whole[v] ? 0 : size);
+    bytes[1].push_back(whole[v] ? size : 0);
+    slack_bytes_ = std::max(slack_bytes_, 32 * plan_.layouts[v].pixel() + 64);
+  }
+  std::vector<std::int64_t>* offsets[] = {&alone_, &together_};
+  std::int64_t* total[] = {&alone_bytes_, &together_bytes_};
+  for (int kind = 0; kind < 2; ++kind) {
+    const graph::passes::MemoryPlan memory = graph::passes::plan_memory(graph, bytes[kind]);
+    *offsets[kind] = memory.offset;
+    *total[kind] = aligned(memory.size);
+  }
+  const auto place = [&](int kind, std::int64_t size) {
+    const std::int64_t offset = *total[kind];
+    *total[kind] += aligned(size);
     return offset;
   };
+  // Inputs, outputs, copies and the scratch space have places of their own behind the others.
   for (const auto* ids : {&graph.inputs, &graph.outputs}) {
     for (const graph::ValueId id : *ids) {
-      std::int64_t& offset = offsets_[plan_.slot_of(id)];
-      if (offset < 0) offset = place(plan_.layout_of(id).bytes());
+      const std::size_t slot = plan_.slot_of(id);
+      const int kind = whole[slot] ? 1 : 0;
+      std::int64_t& offset = (*offsets[kind])[slot];
+      if (offset < 0) offset = place(kind, plan_.layouts[slot].bytes());
     }
   }
-  for (std::size_t slot = graph.values.size(); slot < plan_.layouts.size(); ++slot) {
-    offsets_.push_back(place(plan_.layouts[slot].bytes()));
+  for (const auto& [node, slot] : plan_.copies) {
+    const int kind = node < split ? 0 : 1;
+    for (auto* of_kind : offsets) of_kind->resize(plan_.layouts.size(), -1);
+    (*offsets[kind])[slot] = place(kind, plan_.layouts[slot].bytes());
+    slack_bytes_ = std::max(slack_bytes_, 32 * plan_.layouts[slot].pixel() + 64);
   }
   std::size_t scratch = 0;
   for (const Step& step : steps_) scratch = std::max(scratch, step.scratch_bytes);
-  offsets_.push_back(place(static_cast<std::int64_t>(scratch)));
+  alone_.push_back(place(0, static_cast<std::int64_t>(scratch)));
+  together_.push_back(-1);
+}
+
+std::int64_t CpuProgram::context_bytes(std::int64_t images) const {
+  return alone_bytes_ + images * together_bytes_ + slack_bytes_;
+}
+
+std::unique_ptr<CpuProgram::Context> CpuProgram::make_context(std::int64_t images) const {
+  auto context = std::make_unique<Context>();
+  context->images = images;
+  context->memory = base::Buffer(static_cast<std::size_t>(context_bytes(images)));
+  std::byte* memory = context->memory.data();
+  std::memset(memory, 0, context->memory.size());
+  for (std::int64_t image = 0; image < images; ++image) {
+    std::vector<std::byte*> slots;
+    for (std::size_t slot = 0; slot < alone_.size(); ++slot) {
+      std::byte* at = nullptr;
+      if (alone_[slot] >= 0) {
+        at = memory + alone_[slot];
+      } else if (together_[slot] >= 0) {
+        at =
+            memory + alone_bytes_ + together_[slot] * images + image * plan_.layouts[slot].stride();
+      }
+      slots.push_back(at);
+    }
+    context->slots.push_back(std::move(slots));
+  }
+  return context;
 }
 
 std::unique_ptr<Completion> CpuProgram::submit(const Submission& submission) {
@@ -118,7 +155,8 @@ std::unique_ptr<Completion> CpuProgram::submit(const Submission& submission) {
   const std::int64_t each = whole / threads;
   if (each > 0) {
     // Groups of equal size.
-    const std::int64_t rounds = (each + most_images_ - 1) / most_images_;
+    const std::int64_t most = plan_.schedule.images;
+    const std::int64_t rounds = (each + most - 1) / most;
     const std::int64_t group = (each + rounds - 1) / rounds;
     const auto run = [&](std::int64_t g, int) {
       run_images(submission, g * group, std::min(group, whole - g * group), false);
@@ -138,41 +176,28 @@ void CpuProgram::run_images(const Submission& submission, std::int64_t first, st
                             bool parallel) {
   const graph::Graph& graph = *plan_.graph;
   const Lease lease(*this, count);
-  const auto bytes = [&](const Layout& layout) { return layout.shape.h * layout.row(); };
-  const auto slots_of = [&](std::int64_t image, std::vector<std::byte*>& slots) -> Slots {
-    if (image == 0) return lease.slots();
-    slots.assign(lease.slots().begin(), lease.slots().end());
-    for (std::byte*& slot : slots) {
-      if (slot != nullptr) slot += image * context_bytes_;
-    }
-    return slots;
-  };
-  std::vector<std::byte*> moved;
+  const auto bytes = [](const Layout& layout) { return layout.shape.h * layout.row(); };
   for (std::int64_t image = 0; image < count; ++image) {
-    const Slots slots = slots_of(image, moved);
+    const Slots slots = lease.slots(image);
     for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
       const Layout& layout = plan_.layout_of(graph.inputs[i]);
       copy_in(layout,
               static_cast<const std::byte*>(submission.inputs[i]) + (first + image) * bytes(layout),
               slots[plan_.slot_of(graph.inputs[i])]);
     }
+    for (std::size_t s = 0; s < split_; ++s) run_step(s, slots, parallel);
   }
-  // One image after another as long as its activations matter more than weights, then together.
-  for (std::size_t s = 0; s < steps_.size();) {
-    if (count > 1 && steps_[s].together) {
-      run_group(s++, {lease.slots(), context_bytes_, count});
-      continue;
+  for (std::size_t s = split_; s < steps_.size(); ++s) {
+    if (!parallel && steps_[s].run_group) {
+      run_group(s, lease, count);
+    } else {
+      for (std::int64_t image = 0; image < count; ++image) {
+        run_step(s, lease.slots(image), parallel);
+      }
     }
-    std::size_t end = s + 1;
-    while (end < steps_.size() && !(count > 1 && steps_[end].together)) ++end;
-    for (std::int64_t image = 0; image < count; ++image) {
-      const Slots slots = slots_of(image, moved);
-      for (std::size_t i = s; i < end; ++i) run_step(i, slots, parallel);
-    }
-    s = end;
   }
   for (std::int64_t image = 0; image < count; ++image) {
-    const Slots slots = slots_of(image, moved);
+    const Slots slots = lease.slots(image);
     for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
       const Layout& layout = plan_.layout_of(graph.outputs[i]);
       copy_out(layout, slots[plan_.slot_of(graph.outputs[i])],
@@ -187,7 +212,7 @@ void CpuProgram::run_step(std::size_t index, Slots slots, bool parallel) {
   const auto start = timed ? Clock::now() : Clock::time_point();
   fill_border(plan_.layouts[step.dst], slots[step.dst]);
   if (!parallel && step.run_group) {
-    step.run_group({slots, 0, 1});
+    step.run_group({slots, 1});
   } else if (parallel && step.items > 1) {
     pool_.parallel_for(step.items, [&](std::int64_t item, int) { step.run(slots, item); });
   } else {
@@ -196,15 +221,15 @@ void CpuProgram::run_step(std::size_t index, Slots slots, bool parallel) {
   if (timed) add_time(index, start, 1);
 }
 
-void CpuProgram::run_group(std::size_t index, const Group& group) {
+void CpuProgram::run_group(std::size_t index, const Lease& lease, std::int64_t images) {
   const Step& step = steps_[index];
   const bool timed = profiling_.load(std::memory_order_relaxed);
   const auto start = timed ? Clock::now() : Clock::time_point();
-  for (std::int64_t image = 0; image < group.images; ++image) {
-    fill_border(plan_.layouts[step.dst], group.slots[step.dst] + image * group.stride);
+  for (std::int64_t image = 0; image < images; ++image) {
+    fill_border(plan_.layouts[step.dst], lease.slots(image)[step.dst]);
   }
-  step.run_group(group);
-  if (timed) add_time(index, start, group.images);
+  step.run_group({lease.slots(0), images});
+  if (timed) add_time(index, start, images);
 }
 
 void CpuProgram::add_time(std::size_t index, Clock::time_point start, std::int64_t images) {
@@ -215,7 +240,7 @@ void CpuProgram::add_time(std::size_t index, Clock::time_point start, std::int64
 
 std::int64_t CpuProgram::memory_bytes() const {
   const std::lock_guard lock(mutex_);
-  return weight_bytes_ + context_images_ * context_bytes_;
+  return weight_bytes_ + contexts_bytes_;
 }
 
 void CpuProgram::set_profiling(bool on) {

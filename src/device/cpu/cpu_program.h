@@ -28,9 +28,11 @@ class CpuProgram final : public Program {
   std::vector<NodeTime> profile() const override;
 
  private:
+  // What one thread works in: buffers of the nodes that take images one by one, of one image, and
+  // of the others, of a group.
   struct Context {
     base::Buffer memory;
-    std::vector<std::byte*> slots;  // of the first image
+    std::vector<std::vector<std::byte*>> slots;  // by image
     std::int64_t images = 0;
   };
   struct Timer {
@@ -42,22 +44,28 @@ class CpuProgram final : public Program {
   void run_images(const Submission& submission, std::int64_t first, std::int64_t count,
                   bool parallel);
   void run_step(std::size_t index, Slots slots, bool parallel);
-  void run_group(std::size_t index, const Group& group);
+  void run_group(std::size_t index, const Lease& lease, std::int64_t images);
   using Clock = std::chrono::steady_clock;
   void add_time(std::size_t index, Clock::time_point start, std::int64_t images);
   void place_slots();
 
+  std::int64_t context_bytes(std::int64_t images) const;
+  std::unique_ptr<Context> make_context(std::int64_t images) const;
+
   base::ThreadPool pool_;
   Plan plan_;
   std::vector<Step> steps_;
-  std::vector<std::int64_t> offsets_;  // by slot, of a context's memory; -1: not an activation
-  std::int64_t context_bytes_ = 0;     // of one image
-  std::int64_t most_images_ = 1;       // of a group
+  std::size_t split_ = 0;  // steps before it take images one by one
+  // By slot, in the memory of one image; -1: none there. Slots of the second kind have their
+  // offsets multiplied by the images of a context.
+  std::vector<std::int64_t> alone_, together_;
+  std::int64_t alone_bytes_ = 0, together_bytes_ = 0;  // of one image
+  std::int64_t slack_bytes_ = 0;                       // read behind the last buffer
   std::int64_t weight_bytes_ = 0;
 
   mutable std::mutex mutex_;  // guards the two below
   std::vector<std::unique_ptr<Context>> idle_;
-  std::int64_t context_images_ = 0;  // held by all contexts together
+  std::int64_t contexts_bytes_ = 0;  // held by all contexts together
 
   std::atomic<bool> profiling_{false};
   std::vector<Timer> timers_;  // by step

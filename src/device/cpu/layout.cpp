@@ -34,15 +34,14 @@ void fill_border(const Layout& layout, std::byte* buffer) {
   const Border& b = layout.border;
   if (!b.any()) return;
   const std::int64_t c = layout.shape.c;
-  const std::int64_t width = b.left + layout.shape.w + b.right;
-  std::byte* content = buffer + b.top * layout.pitch();
-  fill(b, c, buffer, b.top * width);
-  for (std::int64_t y = 0; y < layout.shape.h; ++y) {
-    std::byte* row = content + y * layout.pitch();
-    fill(b, c, row, b.left);
-    fill(b, c, row + (b.left + layout.shape.w) * c, b.right);
-  }
-  fill(b, c, content + layout.shape.h * layout.pitch(), b.bottom * width);
+  const std::int64_t pitch = layout.pitch();
+  const std::int64_t width = pitch / c;
+  // What stands between the contents of two rows; the first row's stands before it.
+  const std::int64_t between = width - layout.shape.w;
+  fill(b, c, buffer, b.top * width + b.left);
+  std::byte* end = buffer + layout.first() + layout.shape.w * c;
+  for (std::int64_t y = 1; y < layout.shape.h; ++y, end += pitch) fill(b, c, end, between);
+  fill(b, c, end, b.right + b.bottom * width);
 }
 
 void copy_in(const Layout& layout, const void* image, std::byte* buffer) {

@@ -15,8 +15,6 @@ namespace {
 constexpr std::size_t kSums = 2 * 2 * kPanel;
 constexpr int kMostSum = 128;  // 255 * 128 fits 16 bits
 
-constexpr std::int64_t kTileRow = 64;      // bytes of a window in one tile
-constexpr std::int64_t kTileBytes = 1024;  // 16 pixels of them, or 16 quads of 16 output channels
 // What the first part of a split quad keeps of a sum: small enough for two or three such quads to
 // share a group, chosen by trying on trained networks.
 constexpr int kSplitSum = 44;
@@ -38,7 +36,7 @@ struct Run {
 };
 
 std::vector<Run> runs_of(const ConvWeights& w, const Layout& src, std::int64_t group) {
-  const graph::Window& window = *w.window;
+  const graph::Window& window = w.window;
   const std::int64_t ic = w.ic / window.groups;
   std::vector<Run> runs;
   for (std::int64_t y = 0; y < window.kh; ++y) {
@@ -204,7 +202,7 @@ void pack_panel(std::vector<Quad> quads, ConvPacking packing, PackedPanel& panel
 
 void pack_depthwise(const ConvWeights& w, const Layout& src, std::int64_t channels,
                     PackedPanel& panel) {
-  const graph::Window& window = *w.window;
+  const graph::Window& window = w.window;
   const std::int64_t count = std::int64_t{window.kh} * window.kw;
   const std::int64_t pairs = (count + 1) / 2;
   panel.weights = base::Buffer(static_cast<std::size_t>(pairs * 2 * kPanel) * 2);
@@ -228,12 +226,14 @@ void pack_depthwise(const ConvWeights& w, const Layout& src, std::int64_t channe
                      panel.m.data()};
 }
 
+}  // namespace
+
 // bias - sum of z * w, in the two's complement of s32: the exact sum of the law fits, what is on
-// the way to it need not. Returns a bound on |acc * m|.
+// the way to it need not.
 double pack_channel(const ConvWeights& w, std::int64_t oc, std::int32_t* bias_dst, float* m_dst) {
-  const std::int64_t ic = w.ic / w.window->groups;
-  const std::int64_t group = oc / (w.oc / w.window->groups);
-  const std::int64_t size = ic * w.window->kh * w.window->kw;
+  const std::int64_t ic = w.ic / w.window.groups;
+  const std::int64_t group = oc / (w.oc / w.window.groups);
+  const std::int64_t size = ic * w.window.kh * w.window.kw;
   const std::int8_t* weights = w.values.data() + oc * size;
   std::int64_t zero = 0;
   std::int64_t magnitude = 0;
@@ -250,72 +250,8 @@ double pack_channel(const ConvWeights& w, std::int64_t oc, std::int32_t* bias_ds
          std::abs(static_cast<double>(*m_dst));
 }
 
-// Lays the runs of a window end to end in rows of 64 bytes; a run that does not fit is cut.
-void lay_out(const std::vector<Run>& runs, PackedMatrix& matrix) {
-  std::int64_t k = 0;
-  bool whole = true;
-  for (const Run& run : runs) {
-    for (std::int64_t done = 0; done < run.length;) {
-      const std::int64_t length = std::min(kTileRow - k % kTileRow, run.length - done);
-      whole &= length == kTileRow;
-      matrix.pieces.push_back(
-          {length == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << length) - 1,
-           static_cast<std::int32_t>(run.tap + done),
-           static_cast<std::int32_t>(k / kTileRow * kTileBytes + k % kTileRow)});
-      k += length;
-      done += length;
-    }
-  }
-  matrix.conv.k_tiles = static_cast<std::int32_t>((k + kTileRow - 1) / kTileRow);
-  matrix.conv.whole = whole;
-}
-
-// Returns a bound on |acc * m|.
-double pack_matrix(const ConvWeights& w, const Layout& src, base::ThreadPool& pool,
-                   PackedMatrix& matrix) {
-  const std::vector<Run> runs = runs_of(w, src, 0);
-  lay_out(runs, matrix);
-  MatrixConv& conv = matrix.conv;
-  const std::int64_t panels = (w.oc + kPanel - 1) / kPanel;
-  matrix.weights = base::Buffer(static_cast<std::size_t>(panels * conv.k_tiles * kTileBytes));
-  matrix.bias.assign(static_cast<std::size_t>(panels * kPanel), 0);
-  matrix.m.assign(static_cast<std::size_t>(panels * kPanel), 0.0f);
-  std::vector<double> largest(static_cast<std::size_t>(panels), 0.0);
-  const std::int64_t stride = w.ic * w.window->kh * w.window->kw;
-  pool.parallel_for(panels, [&](std::int64_t panel, int) {
-    auto* tiles = matrix.weights.as<std::int8_t>() + panel * conv.k_tiles * kTileBytes;
-    std::memset(tiles, 0, static_cast<std::size_t>(conv.k_tiles * kTileBytes));
-    for (std::int64_t oc = panel * kPanel; oc < std::min(w.oc, (panel + 1) * kPanel); ++oc) {
-      double& most = largest[static_cast<std::size_t>(panel)];
-      most = std::max(most, pack_channel(w, oc, &matrix.bias[static_cast<std::size_t>(oc)],
-                                         &matrix.m[static_cast<std::size_t>(oc)]));
-      const std::int8_t* weights = w.values.data() + oc * stride;
-      std::int64_t k = 0;
-      for (const Run& run : runs) {
-        for (std::int64_t i = 0; i < run.length; ++i, ++k) {
-          // k / 64: the tile; a quad of four k is a row of it.
-          tiles[k / kQuad * kQuadBytes + oc % kPanel * kQuad + k % kQuad] = weights[run.weight + i];
-        }
-      }
-    }
-  });
-  conv.weights = matrix.weights.as<std::int8_t>();
-  conv.bias = matrix.bias.data();
-  conv.m = matrix.m.data();
-  conv.piece = matrix.pieces.data();
-  conv.pieces = static_cast<std::int32_t>(matrix.pieces.size());
-  conv.channels = static_cast<std::int32_t>(w.oc);
-  return *std::max_element(largest.begin(), largest.end());
-}
-
-}  // namespace
-
 std::int64_t PackedConv::bytes() const {
   std::int64_t sum = 0;
-  if (matrix != nullptr) {
-    sum = static_cast<std::int64_t>(matrix->weights.size() + 8 * matrix->bias.size() +
-                                    sizeof(MatrixPiece) * matrix->pieces.size());
-  }
   for (const PackedPanel& p : panels) {
     sum += static_cast<std::int64_t>(p.weights.size() + 4 * p.taps.size() + 8 * kPanel);
   }
@@ -324,13 +260,8 @@ std::int64_t PackedConv::bytes() const {
 
 PackedConv pack_conv(const ConvWeights& w, const Layout& src, const KernelSet& kernels,
                      base::ThreadPool& pool) {
-  const std::int64_t groups = w.window->groups;
+  const std::int64_t groups = w.window.groups;
   PackedConv packed;
-  if (kernels.conv_matrix != nullptr && groups == 1) {
-    packed.matrix = std::make_unique<PackedMatrix>();
-    packed.largest = pack_matrix(w, src, pool, *packed.matrix);
-    return packed;
-  }
   packed.depthwise = groups > 1 && w.ic == groups && w.oc == groups;
   // Panels never cross groups, but a depthwise panel is 16 groups.
   const std::int64_t parts = packed.depthwise ? 1 : groups;
@@ -338,7 +269,7 @@ PackedConv pack_conv(const ConvWeights& w, const Layout& src, const KernelSet& k
   const std::int64_t part_panels = (part + kPanel - 1) / kPanel;
   packed.panels.resize(static_cast<std::size_t>(parts * part_panels));
   std::vector<double> largest(packed.panels.size(), 0.0);
-  const std::int64_t stride = w.ic / groups * w.window->kh * w.window->kw;
+  const std::int64_t stride = w.ic / groups * w.window.kh * w.window.kw;
   pool.parallel_for(parts * part_panels, [&](std::int64_t index, int) {
     const std::int64_t group = index / part_panels;
     const std::int64_t first = index % part_panels * kPanel;

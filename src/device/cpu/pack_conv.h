@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -17,7 +16,7 @@
 namespace pronghorn::device::cpu {
 
 struct ConvWeights {
-  const graph::Window* window = nullptr;
+  graph::Window window;
   std::int64_t oc = 0;
   std::int64_t ic = 0;                  // of the whole input
   std::span<const std::int8_t> values;  // [oc][kh][kw][ic / groups]
@@ -37,22 +36,16 @@ struct PackedPanel {
   DepthwisePanel depthwise{};  // of a depthwise one
 };
 
-// All output channels of a convolution for a matrix unit.
-struct PackedMatrix {
-  base::Buffer weights;
-  std::vector<std::int32_t> bias;
-  std::vector<float> m;
-  std::vector<MatrixPiece> pieces;
-  MatrixConv conv{};
-};
-
 struct PackedConv {
   bool depthwise = false;
-  std::vector<PackedPanel> panels;       // empty when there is a matrix
-  std::unique_ptr<PackedMatrix> matrix;  // of a set with a matrix unit
-  double largest = 0;                    // a bound on |acc * m|
+  std::vector<PackedPanel> panels;
+  double largest = 0;  // a bound on |acc * m|
   std::int64_t bytes() const;
 };
+
+// Writes the bias with the zero point inside and the multiplier of output channel `oc`; returns a
+// bound on |acc * m|.
+double pack_channel(const ConvWeights& w, std::int64_t oc, std::int32_t* bias_dst, float* m_dst);
 
 PackedConv pack_conv(const ConvWeights& weights, const Layout& src, const KernelSet& kernels,
                      base::ThreadPool& pool);

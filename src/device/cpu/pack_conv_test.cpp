@@ -47,7 +47,7 @@ TEST(PackConv, GroupsKeepThePromiseAndLoseNothing) {
     const std::vector<float> m(static_cast<std::size_t>(oc), 0.5f);
     const std::vector<std::int32_t> z = {0};
     const Layout src{graph::DType::kU8, {10, 10, ic}, {1, 1, 1, 1, {0}}};
-    const PackedConv packed = pack_conv({&window, oc, ic, weights, bias, m, z}, src, kPairs, pool);
+    const PackedConv packed = pack_conv({window, oc, ic, weights, bias, m, z}, src, kPairs, pool);
     ASSERT_EQ(packed.panels.size(), 3u);
     for (const PackedPanel& panel : packed.panels) {
       const std::int8_t* at = panel.conv.weights;

@@ -67,6 +67,25 @@ std::string reason_against(const Graph& graph, const Node& node) {
   return "";
 }
 
+std::vector<NodeBytes> bytes_of_nodes(const Plan& plan) {
+  const Graph& graph = *plan.graph;
+  std::vector<NodeBytes> nodes;
+  for (const Node& node : graph.nodes) {
+    NodeBytes bytes;
+    bytes.activations = plan.layout_of(node.output).bytes();
+    for (const graph::ValueId id : node.inputs) {
+      const graph::Value& v = graph.value(id);
+      if (v.dims.empty()) {
+        bytes.activations += plan.layout_of(id).bytes();
+      } else if (v.constant) {
+        bytes.weights += static_cast<std::int64_t>(graph.constant(id).bytes().size());
+      }
+    }
+    nodes.push_back(bytes);
+  }
+  return nodes;
+}
+
 }  // namespace
 
 Refusal refuse(const Graph& graph) {
@@ -94,6 +113,17 @@ Plan make_plan(std::shared_ptr<const Graph> graph, const KernelSet& kernels,
           graph::dequantize_constant(g.constant(node.inputs[0]), node.as<graph::Quant>());
     }
     if (node.op != Op::kQConv) continue;
+    const auto& q = node.as<graph::QConv>();
+    const graph::Value& src = g.value(node.inputs[0]);
+    if (kernels.conv_matrix != nullptr && suits_space_to_depth(q.window, src.shape.c)) {
+      std::vector<std::int32_t> outside = q.z_src;
+      for (std::int32_t& z : outside) z += to_u8(src.dtype);
+      plan.blocks[i] =
+          make_space_to_depth(q.window, g.value(node.output).shape, src.shape.c, outside);
+      plan.copies[i] = plan.layouts.size();
+      plan.layouts.push_back(plan.blocks[i].layout);
+      continue;
+    }
     const Border border = border_of(g, node);
     if (merge(plan.layouts[plan.slot_of(node.inputs[0])].border, border)) continue;
     // Another reader pads the same value with another zero point.
@@ -102,26 +132,41 @@ Plan make_plan(std::shared_ptr<const Graph> graph, const KernelSet& kernels,
     plan.copies[i] = plan.layouts.size();
     plan.layouts.push_back(std::move(copy));
   }
+  plan.schedule = {g.nodes.size(), 1};
+  if (kernels.conv_matrix != nullptr) {
+    plan.schedule = choose_schedule(bytes_of_nodes(plan), second_cache_bytes());
+    // Offsets of pixels have 32 bits.
+    std::int64_t largest = 1;
+    for (const Layout& layout : plan.layouts) largest = std::max(largest, layout.bytes());
+    constexpr std::int64_t kReach = std::numeric_limits<std::int32_t>::max();
+    plan.schedule.images = std::clamp<std::int64_t>(kReach / largest, 1, plan.schedule.images);
+  }
   return plan;
 }
 
-std::vector<Step> make_steps(const Plan& plan) {
+std::vector<Step> make_steps(const Plan& plan, std::size_t& split) {
   const Graph& graph = *plan.graph;
   std::vector<Step> steps;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
+    if (i == plan.schedule.split) split = steps.size();
     if (plan.dequantized.count(node.output) != 0) continue;
-    if (const auto copy = plan.copies.find(i); copy != plan.copies.end()) {
+    if (plan.blocks.count(i) != 0) {
+      steps.push_back(make_blocks_step(plan, i));
+    } else if (const auto copy = plan.copies.find(i); copy != plan.copies.end()) {
       steps.push_back(make_copy_step(plan, node.name, plan.slot_of(node.inputs[0]), copy->second));
     }
     if (node.op == Op::kQConv) {
-      steps.push_back(make_conv_step(plan, i));
+      const bool matrix =
+          plan.kernels->conv_matrix != nullptr && node.as<graph::QConv>().window.groups == 1;
+      steps.push_back(matrix ? make_matrix_step(plan, i) : make_conv_step(plan, i));
     } else if (runs_on_floats(graph, node)) {
       steps.push_back(make_float_step(plan, node));
     } else {
       steps.push_back(make_byte_step(plan, node));
     }
   }
+  if (plan.schedule.split >= graph.nodes.size()) split = steps.size();
   return steps;
 }
 

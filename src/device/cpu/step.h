@@ -15,6 +15,8 @@
 #include "base/thread_pool.h"
 #include "device/cpu/kernels/kernel_table.h"
 #include "device/cpu/layout.h"
+#include "device/cpu/schedule.h"
+#include "device/cpu/space_to_depth.h"
 #include "device/device.h"
 #include "graph/graph.h"
 
@@ -23,10 +25,9 @@ namespace pronghorn::device::cpu {
 using Slot = std::size_t;
 using Slots = std::span<std::byte* const>;
 
-// Images whose buffers lie side by side: slot s of image i is slots[s] + i * stride.
+// Images whose buffers lie side by side: slot s of image i is slots[s] + i * layouts[s].stride().
 struct Group {
   Slots slots;  // of the first image
-  std::int64_t stride = 0;
   std::int64_t images = 1;
 };
 
@@ -40,24 +41,28 @@ struct Step {
   std::int64_t memory_bytes = 0;  // weights and tables
   std::size_t scratch_bytes = 0;  // of the slot after the last layout, contents immaterial
   std::function<void(Slots, std::int64_t item)> run;
-  // All items of all images on one thread, in blocks that suit that; where set, `together` says
-  // that weights outweigh activations, so that images of a group should not take turns.
+  // All items of all images (at most Plan::images_of) on one thread, in an order that suits that;
+  // null where images just take turns.
   std::function<void(const Group&)> run_group;
-  bool together = false;
 };
 
 // What the builders of steps share.
 struct Plan {
-  // Images that steps with run_group may be given.
-  static constexpr std::int64_t kMostImages = 8;
   std::shared_ptr<const graph::Graph> graph;
   const KernelSet* kernels = nullptr;
   base::ThreadPool* pool = nullptr;  // packs weights; its size is how many threads an image may get
   std::vector<Layout> layouts;       // by slot
   // The slot that a convolution reads when it is not that of its input: by index of node.
   std::map<std::size_t, Slot> copies;
+  // Those copies that hold blocks, see space_to_depth.h.
+  std::map<std::size_t, SpaceToDepth> blocks;
   std::map<graph::ValueId, graph::Tensor> dequantized;  // constants behind a kDequantize
+  Schedule schedule;                                    // its split is an index of nodes
 
+  // Images that a node is given at once.
+  std::int64_t images_of(std::size_t node) const {
+    return node < schedule.split ? 1 : schedule.images;
+  }
   Slot slot_of(graph::ValueId id) const { return static_cast<Slot>(id); }
   const Layout& layout_of(graph::ValueId id) const { return layouts[slot_of(id)]; }
   const graph::Tensor& constant(graph::ValueId id) const {
@@ -73,12 +78,15 @@ Plan make_plan(std::shared_ptr<const graph::Graph> graph, const KernelSet& kerne
 // The nodes that this device does not take, and why.
 Refusal refuse(const graph::Graph& graph);
 
-// In order; copies stand before the node that needs them.
-std::vector<Step> make_steps(const Plan& plan);
+// In order; copies stand before the node that needs them. `split` becomes the index of the first
+// step that takes whole groups.
+std::vector<Step> make_steps(const Plan& plan, std::size_t& split);
 
 // One file a family.
 Step make_conv_step(const Plan& plan, std::size_t node_index);
+Step make_matrix_step(const Plan& plan, std::size_t node_index);  // of a set with a matrix unit
 Step make_copy_step(const Plan& plan, const std::string& node, Slot src, Slot dst);
+Step make_blocks_step(const Plan& plan, std::size_t node_index);
 Step make_byte_step(const Plan& plan, const graph::Node& node);
 Step make_float_step(const Plan& plan, const graph::Node& node);
 

@@ -36,6 +36,9 @@ bool has_avx512vnni() {
 bool has_amx() {
   constexpr long kRequestPermission = 0x1023;
   constexpr long kTileData = 18;
+#ifdef PRONGHORN_EMULATE_TILES
+  return has_avx512vnni();
+#endif
   std::uint32_t a = 0, b = 0, c = 0, d = 0;
   if (!has_avx512vnni() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   const bool tile = (d >> 24 & 1) != 0;

@@ -98,17 +98,39 @@ struct MatrixPiece {
   std::int32_t dst;
 };
 
-// A convolution for a matrix unit: all output channels, the window as rows of 64 bytes.
+// A convolution for a matrix unit: all output channels, the window as k tiles of 64 bytes. Panels
+// stand in pairs; the last pair may be one panel alone.
 struct MatrixConv {
-  const std::int8_t* weights;  // [panel][k tile][16 quads][16 output channels][4]
+  const std::int8_t* weights;  // [pair][k tile][panel of the pair][16 quads][16 channels][4]
   const std::int32_t* bias;    // one an output channel, whole panels; zero point inside
   const float* m;              // likewise
-  const MatrixPiece* piece;
+  // Bytes from a window's origin to k tile k: in the activation when `direct`, else in the gathered
+  // tiles, where the windows of 16 pixels are [k tile][16][64].
+  const std::int32_t* tap;
+  const MatrixPiece* piece;  // how a window is gathered; unused when `direct`
   std::int32_t pieces;
-  std::int32_t k_tiles;   // of 64 bytes
+  std::int32_t k_tiles;
   std::int32_t channels;  // valid output channels
-  // Every piece is one whole k tile, so tiles may be loaded from the activation itself.
-  bool whole;
+  bool direct;            // windows are `MatrixPixels::step` bytes apart
+  bool distant;           // weights come from behind the second cache: ask for them ahead
+};
+
+// The positions that a call of a matrix kernel makes, and how their results leave. Direct windows
+// run on over the ends of rows, so some positions are between two rows and have no result.
+struct MatrixPixels {
+  std::int64_t count;
+  std::int64_t block;          // positions that pass all panels before the next ones start
+  const std::uint8_t* src;     // origin of the first window, or what src_at counts from
+  std::int64_t step;           // direct only
+  const std::int32_t* src_at;  // gathered only
+  std::uint8_t* dst;           // of channel 0; float results are binary32 there
+  const std::int32_t* dst_at;  // negative: no result
+  const std::uint8_t* res;     // kBytesResidual only
+  const std::int32_t* res_at;  // readable, whatever dst_at says
+  std::int32_t z_res;
+  float m_res;
+  ConvResult result;
+  Store store;
 };
 
 // What a set's convolution wants its weights to be packed for.
@@ -131,9 +153,10 @@ struct KernelSet {
   void (*average)(const AverageTerms*, const std::uint8_t* const* src, std::int64_t count,
                   std::uint8_t* dst, float* dst_float, std::int64_t channels);
   // Convolutions without groups, where the set has a matrix unit, else null: never inherited.
-  // Panels [first, last); dst and res are those of channel 0. `tiles` is scratch, aligned to 64:
-  // count rounded up to 16, times k_tiles * 64 bytes.
-  void (*conv_matrix)(const MatrixConv*, std::int32_t first, std::int32_t last, const ConvPixels*,
+  // Panels [first, last), `first` even. `tiles` is scratch for gathered windows, aligned to 64:
+  // block rounded up to 32, times k_tiles * 64 bytes. Direct windows are read in whole tiles, up to
+  // 31 positions past the last one.
+  void (*conv_matrix)(const MatrixConv*, std::int32_t first, std::int32_t last, const MatrixPixels*,
                       std::uint8_t* tiles);
 };
 
