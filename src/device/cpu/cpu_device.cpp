@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/thread_pool.h"
+#include "device/cpu/ceiling.h"
 #include "device/cpu/cpu_program.h"
 #include "device/cpu/learn/cpu_learner.h"
 
@@ -43,6 +44,10 @@ class CpuDevice final : public Device {
         static_cast<std::int64_t>(number(proc_value("/proc/meminfo", "MemTotal"))) * 1024;
     p.clock_hz = 1e6 * number(proc_value("/proc/cpuinfo", "cpu MHz"));
     return p;
+  }
+
+  double measure_ceiling(int threads) override {
+    return kernels_.peak == nullptr ? 0 : cpu::measure_ceiling(kernels_, threads);
   }
 
   CompileResult compile(std::shared_ptr<const graph::Graph> graph,

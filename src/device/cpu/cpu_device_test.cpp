@@ -228,14 +228,14 @@ TEST(CpuDevice, GroupsEqualTheReference) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 random(seed);
-  for (const int batch : {1, 3, 11}) {
+  for (const int batch : {1, 9}) {
     Graph graph;
     graph.name = "group";
     const DType dtype = pick_bytes(random);
-    const ValueId src = add_input(graph, DType::kU8, {pick(random, 5, 7), pick(random, 5, 7), 3});
+    const ValueId src = add_input(graph, DType::kU8, {pick(random, 4, 6), pick(random, 4, 6), 3});
     const std::int32_t z = pick_zero(dtype, random);
     const ValueId x = add_conv(graph, src, {64, {3, 3, 1, 1, 1, 1, 1, 1}, {}, {}, dtype}, random);
-    const ValueId y = add_conv(graph, x, {1000, {3, 3, 1, 1, 1, 1, 1, 1}, {}, {z}, dtype}, random);
+    const ValueId y = add_conv(graph, x, {600, {3, 3, 1, 1, 1, 1, 1, 1}, {}, {z}, dtype}, random);
     const ValueId u = add_conv(graph, y, {256, {3, 3, 1, 1, 1, 1, 1, 1}, {}, {}, dtype}, random);
     ConvCase last{520, {1, 1, 2, 2}, {}, {}, dtype};
     last.residual = true;

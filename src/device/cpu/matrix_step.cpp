@@ -18,8 +18,9 @@ constexpr std::int64_t kPairPanels = 2;
 // block staying in the first one. Larger ones pass once, pair by pair of panels, and positions
 // stream past each pair.
 constexpr std::int64_t kResidentWeights = 700 << 10;
-constexpr std::int64_t kGatheredBytes = 256 << 10;  // of gathered windows between two passes
-constexpr std::int64_t kCacheBytesPerCycle = 16;    // from the second cache, about
+constexpr std::int64_t kGatheredBytes = 1 << 20;  // of gathered windows between two passes
+constexpr std::int64_t kGatherCycles = 12;        // for 64 bytes, with what it costs the caches
+constexpr std::int64_t kCacheBytesPerCycle = 16;  // from the second cache, about
 
 struct MatrixStep {
   PackedMatrix packed;
@@ -48,7 +49,7 @@ std::int64_t direct_positions(const Layout& src, const graph::Shape& dst) {
 std::int64_t cycles(std::int64_t positions, std::int64_t panels, const WindowTiles& tiles) {
   const std::int64_t groups = divide(positions, kTileWindows);
   const std::int64_t gather =
-      tiles.direct ? 0 : 2 * static_cast<std::int64_t>(tiles.parts.size()) * positions;
+      tiles.direct ? 0 : kGatherCycles * static_cast<std::int64_t>(tiles.parts.size()) * positions;
   return groups * tiles.k_tiles * panels * 16 + gather;
 }
 

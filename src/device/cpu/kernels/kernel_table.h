@@ -19,6 +19,7 @@ enum : std::int32_t {
   kQuad = 4,        // consecutive bytes of one pixel window that one step multiplies
   kQuadBytes = 64,  // weights of one quad: [16 output channels][4]
   kDepthCount = 4,  // how many group depths there are
+  kPeakSteps = 256,
 };
 
 // How a result leaves: clamp(round_even(r) + z, lo, hi), see arith::round_clamp.
@@ -158,6 +159,10 @@ struct KernelSet {
   // 31 positions past the last one.
   void (*conv_matrix)(const MatrixConv*, std::int32_t first, std::int32_t last, const MatrixPixels*,
                       std::uint8_t* tiles);
+  // The set's ceiling, null when it has none of its own: exact 8-bit products added up in registers
+  // and nothing else, `rounds` times kPeakSteps steps of the convolution's inner loop. Returns the
+  // multiply-adds done.
+  std::int64_t (*peak)(std::int64_t rounds);
 };
 
 // One row a set, the preferred one first; the last runs everywhere.

@@ -2,12 +2,17 @@
 // Advanced Matrix Extensions: tdpbusd multiplies 16 pixels x 64 bytes by 64 bytes x 16 channels
 // into 16 x 16 exact s32 sums, 16384 products in 16 cycles.
 //
-// A block is 32 positions x 32 channels in four accumulator tiles, so that every tile loaded is
-// used twice. Direct convolutions load the pixels' tiles from the activation itself, row by row a
-// window further; the others are copied together first. The sums start from the bias (a tile load
-// of stride 0) and leave through a 4 KiB buffer in the first cache. While the tiles of one block
-// are multiplied, the sums of the one before are requantized between them, two pixels of 32
-// channels at a time: the matrix unit and the vector units work side by side.
+// A block is 32 positions x 32 channels in four accumulator tiles. Its k tiles pass in short runs,
+// first for the upper 16 positions, then for the lower ones, so that both read the same weights
+// from the first cache. Two accumulators at a time are as fast as four when the core is ours
+// alone; beside a busy hyperthread, which leaves few tile registers to rename to, one and a half
+// times as fast (docs/cpu_plans.md).
+//
+// Direct convolutions load the pixels' tiles from the activation itself, row by row a window
+// further; the others are copied together first. The sums start from the bias (a tile load of
+// stride 0) and leave through a 4 KiB buffer in the first cache. While the tiles of one block are
+// multiplied, the sums of the one before are requantized between them, two pixels of 32 channels at
+// a time: the matrix unit and the vector units work side by side.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -24,6 +29,7 @@ namespace {
 constexpr std::int64_t kRows = 16;         // pixels of a tile
 constexpr std::int64_t kTileBytes = 1024;  // 16 rows of 64 bytes
 constexpr std::int64_t kBlock = 32;        // positions of a block, and channels
+constexpr std::int32_t kRun = 8;           // k tiles: 16 KiB of weights
 constexpr std::int64_t kBlockSums = 1024;  // [2 groups][2 panels][16 positions][16 channels]
 
 struct [[gnu::packed]] TileConfig {
@@ -93,23 +99,22 @@ struct Waiting {
 
 // 16 channels of a position; `res` are its bytes of the residual, unused without one.
 template <ConvResult kMode>
-[[gnu::always_inline]] inline __m512 scaled(const std::int32_t* sums, const float* m, __m128i res,
+[[gnu::always_inline]] inline __m512 scaled(const std::int32_t* sums, __m512 m, __m128i res,
                                             const Finish& f) {
   const __m512 r = _mm512_cvtepi32_ps(_mm512_load_si512(sums));
-  const __m512 factor = _mm512_loadu_ps(m);
   if constexpr (kMode == ConvResult::kBytesResidual) {
     const __m512i q = _mm512_cvtepu8_epi32(res);
     const __m512 second = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(q, f.z_res)), f.m_res);
-    return _mm512_fmadd_ps(r, factor, second);
+    return _mm512_fmadd_ps(r, m, second);
   } else {
-    return _mm512_mul_ps(r, factor);
+    return _mm512_mul_ps(r, m);
   }
 }
 
 // Rounded, saturated to 16 bits in pack() and to 8 in the end: every bound that may be asked for
 // lies within these, so that saturating first changes nothing.
 template <ConvResult kMode>
-[[gnu::always_inline]] inline __m512i rounded(const std::int32_t* sums, const float* m,
+[[gnu::always_inline]] inline __m512i rounded(const std::int32_t* sums, __m512 m,
                                               const std::uint8_t* res, const Finish& f) {
   __m128i bytes = _mm_setzero_si128();
   if constexpr (kMode == ConvResult::kBytesResidual) {
@@ -127,7 +132,8 @@ template <ConvResult kMode>
 
 // Two positions of 32 channels.
 template <ConvResult kMode>
-[[gnu::always_inline]] inline void leave_two(Waiting& w, const MatrixPixels& px, const Finish& f) {
+[[gnu::always_inline]] inline void leave_two(Waiting& w, const MatrixPixels& px, const Finish& f,
+                                             __m512 m0, __m512 m1) {
   const std::int64_t pair = w.next++;
   const std::int32_t* s = w.sums + (pair >> 3) * 512 + (pair & 7) * 32;
   const std::uint8_t* r0 = nullptr;
@@ -137,9 +143,9 @@ template <ConvResult kMode>
     r1 = px.res + w.res_at[2 * pair + 1] + w.channel;
   }
   const __m512i words0 =
-      pack(rounded<kMode>(s, w.m, r0, f), rounded<kMode>(s + 256, w.m + 16, r0 + 16, f), f);
+      pack(rounded<kMode>(s, m0, r0, f), rounded<kMode>(s + 256, m1, r0 + 16, f), f);
   const __m512i words1 =
-      pack(rounded<kMode>(s + 16, w.m, r1, f), rounded<kMode>(s + 272, w.m + 16, r1 + 16, f), f);
+      pack(rounded<kMode>(s + 16, m0, r1, f), rounded<kMode>(s + 272, m1, r1 + 16, f), f);
   __m512i bytes = _mm512_packus_epi16(words0, words1);
   if (f.clamp) bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, f.byte_lo), f.byte_hi);
   bytes = _mm512_permutexvar_epi32(f.order, bytes);
@@ -171,7 +177,7 @@ void leave_few(Waiting& w, const MatrixPixels& px, const Finish& f) {
         res = _mm_maskz_loadu_epi8(mask, px.res + w.res_at[i] + w.channel + c);
       }
       std::uint8_t* dst = px.dst + w.dst_at[i] + (w.channel + c) * kBytes;
-      __m512 r = scaled<kMode>(s, w.m + c, res, f);
+      __m512 r = scaled<kMode>(s, _mm512_loadu_ps(w.m + c), res, f);
       if constexpr (kMode == ConvResult::kFloat) {
         _mm512_mask_storeu_ps(dst, mask, r);
       } else {
@@ -187,13 +193,13 @@ void leave_few(Waiting& w, const MatrixPixels& px, const Finish& f) {
 
 template <ConvResult kMode>
 [[gnu::always_inline]] inline void leave(Waiting& w, std::int64_t pairs, const MatrixPixels& px,
-                                         const Finish& f) {
+                                         const Finish& f, __m512 m0, __m512 m1) {
   if (pairs > w.left) pairs = w.left;
   w.left -= pairs;
   if (kMode == ConvResult::kFloat || w.channels < kBlock) {
     for (; pairs > 0; --pairs) leave_few<kMode>(w, px, f);
   } else {
-    for (; pairs > 0; --pairs) leave_two<kMode>(w, px, f);
+    for (; pairs > 0; --pairs) leave_two<kMode>(w, px, f, m0, m1);
   }
 }
 
@@ -213,37 +219,62 @@ struct Ahead {
   std::int64_t lines = 0;  // a k tile
 };
 
+// The compiler's own take numbers of tiles as text.
+template <int kSums>
+[[gnu::always_inline]] inline void add_products() {
+  if constexpr (kSums == 0) _tile_dpbusd(0, 4, 6);
+  if constexpr (kSums == 1) _tile_dpbusd(1, 4, 7);
+  if constexpr (kSums == 2) _tile_dpbusd(2, 4, 6);
+  if constexpr (kSums == 3) _tile_dpbusd(3, 4, 7);
+}
+
+// k tiles [from, to) of 16 positions into accumulators kSums and kSums + 1; `pairs` of what waits
+// leave after each.
+template <ConvResult kMode, int kSums, int kPanels>
+[[gnu::always_inline]] inline void multiply_rows(const MatrixConv& conv, const Block& block,
+                                                 std::int32_t from, std::int32_t to,
+                                                 Waiting& waiting, std::int64_t pairs, Ahead& ahead,
+                                                 const MatrixPixels& px, const Finish& f, __m512 m0,
+                                                 __m512 m1) {
+  const std::uint8_t* a = block.a + (kSums == 0 ? 0 : block.a_next);
+  const std::int8_t* b = block.b + from * (kPanels * kTileBytes);
+  for (std::int32_t k = from; k < to; ++k, b += kPanels * kTileBytes) {
+    _tile_loadd(4, a + conv.tap[k], block.stride);
+    _tile_loadd(6, b, 64);
+    add_products<kSums>();
+    if constexpr (kPanels == 2) {
+      _tile_loadd(7, b + kTileBytes, 64);
+      add_products<kSums + 1>();
+    }
+    for (std::int64_t l = 0; l < ahead.lines; ++l, ahead.at += 64) {
+      _mm_prefetch(reinterpret_cast<const char*>(ahead.at), _MM_HINT_T1);
+    }
+    leave<kMode>(waiting, pairs, px, f, m0, m1);
+  }
+}
+
 // kGroups x kPanels tiles of sums, 1 or 2 each.
 template <ConvResult kMode, int kGroups, int kPanels>
 void multiply(const MatrixConv& conv, const Block& block, Waiting& waiting, Ahead& ahead,
-              const MatrixPixels& px, const Finish& f) {
+              const MatrixPixels& px, const Finish& finish) {
+  const Finish f = finish;
+  Waiting w = waiting;
+  const __m512 m0 = _mm512_loadu_ps(w.m);
+  const __m512 m1 = w.channels < kBlock ? m0 : _mm512_loadu_ps(w.m + 16);
   _tile_loadd(0, block.bias, 0);
   if constexpr (kPanels == 2) _tile_loadd(1, block.bias + 16, 0);
   if constexpr (kGroups == 2) _tile_loadd(2, block.bias, 0);
   if constexpr (kGroups == 2 && kPanels == 2) _tile_loadd(3, block.bias + 16, 0);
-  const std::int8_t* b = block.b;
-  const std::int64_t each = (waiting.left + conv.k_tiles - 1) / conv.k_tiles;
-  for (std::int32_t k = 0; k < conv.k_tiles; ++k) {
-    const std::uint8_t* a = block.a + conv.tap[k];
-    _tile_loadd(6, b, 64);
-    _tile_loadd(4, a, block.stride);
-    _tile_dpbusd(0, 4, 6);
-    if constexpr (kPanels == 2) {
-      _tile_loadd(7, b + kTileBytes, 64);
-      _tile_dpbusd(1, 4, 7);
-    }
+  const std::int64_t steps = kGroups * conv.k_tiles;
+  const std::int64_t pairs = (w.left + steps - 1) / steps;
+  for (std::int32_t k = 0; k < conv.k_tiles; k += kRun) {
+    const std::int32_t to = k + kRun < conv.k_tiles ? k + kRun : conv.k_tiles;
+    multiply_rows<kMode, 0, kPanels>(conv, block, k, to, w, pairs, ahead, px, f, m0, m1);
     if constexpr (kGroups == 2) {
-      _tile_loadd(5, a + block.a_next, block.stride);
-      _tile_dpbusd(2, 5, 6);
-      if constexpr (kPanels == 2) _tile_dpbusd(3, 5, 7);
+      multiply_rows<kMode, 2, kPanels>(conv, block, k, to, w, pairs, ahead, px, f, m0, m1);
     }
-    b += kPanels * kTileBytes;
-    for (std::int64_t l = 0; l < ahead.lines; ++l, ahead.at += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(ahead.at), _MM_HINT_T1);
-    }
-    leave<kMode>(waiting, each, px, f);
   }
-  leave<kMode>(waiting, waiting.left, px, f);
+  leave<kMode>(w, w.left, px, f, m0, m1);
   _tile_stored(0, block.sums, 64);
   if constexpr (kPanels == 2) _tile_stored(1, block.sums + 256, 64);
   if constexpr (kGroups == 2) _tile_stored(2, block.sums + 512, 64);
@@ -258,6 +289,7 @@ void run(const MatrixConv& conv, std::int32_t first_panel, std::int32_t last_pan
   const Finish f = finish_of(px);
   const std::int64_t gathered = conv.k_tiles * kTileBytes;  // bytes of 16 windows
   Waiting waiting;
+  waiting.m = conv.m;
   Ahead ahead;
   int turn = 0;
   for (std::int64_t from = 0; from < px.count; from += px.block) {
@@ -272,7 +304,7 @@ void run(const MatrixConv& conv, std::int32_t first_panel, std::int32_t last_pan
       const bool two_panels = last_panel - p > 1;
       const std::int8_t* b = conv.weights + p * gathered;
       if (conv.distant) {
-        const std::int64_t steps = (to - from + kBlock - 1) / kBlock * conv.k_tiles;
+        const std::int64_t steps = (to - from + kRows - 1) / kRows * conv.k_tiles;
         ahead.at = b + (two_panels ? 2 : 1) * gathered;
         ahead.lines = p + 2 < last_panel ? (gathered / 32 + steps - 1) / steps : 0;
       }
@@ -318,7 +350,9 @@ void run(const MatrixConv& conv, std::int32_t first_panel, std::int32_t last_pan
       }
     }
   }
-  leave<kMode>(waiting, waiting.left, px, f);
+  const __m512 m0 = _mm512_loadu_ps(waiting.m);
+  const __m512 m1 = waiting.channels < kBlock ? m0 : _mm512_loadu_ps(waiting.m + 16);
+  leave<kMode>(waiting, waiting.left, px, f, m0, m1);
 }
 
 void conv_matrix(const MatrixConv* conv, std::int32_t first, std::int32_t last,
@@ -338,6 +372,26 @@ void conv_matrix(const MatrixConv* conv, std::int32_t first, std::int32_t last,
   _tile_release();
 }
 
+// Four accumulator tiles, as in multiply().
+std::int64_t peak(std::int64_t rounds) {
+  _tile_loadconfig(&kConfig);
+  alignas(64) std::uint8_t bytes[kTileBytes];
+  for (std::int64_t i = 0; i < kTileBytes; ++i) bytes[i] = static_cast<std::uint8_t>(i * 37);
+  written();
+  _tile_loadd(4, bytes, 64);
+  _tile_loadd(5, bytes, 64);
+  _tile_loadd(6, bytes, 64);
+  _tile_loadd(7, bytes, 64);
+  for (std::int64_t i = 0; i < rounds * kPeakSteps / 4; ++i) {
+    _tile_dpbusd(0, 4, 6);
+    _tile_dpbusd(1, 4, 7);
+    _tile_dpbusd(2, 5, 6);
+    _tile_dpbusd(3, 5, 7);
+  }
+  _tile_release();
+  return rounds * kPeakSteps * kRows * kRows * 64;
+}
+
 }  // namespace
 
 // Convolutions with groups and everything else are left to the next sets of the table.
@@ -345,6 +399,7 @@ extern constexpr KernelSet kKernelsAmx{
     .name = "amx",
     .packing = ConvPacking::kQuads,
     .conv_matrix = conv_matrix,
+    .peak = peak,
 };
 
 }  // namespace pronghorn::device::cpu

@@ -99,6 +99,22 @@ void conv(const ConvPanel* panel, const ConvPixels* px) {
   for (; i < px->count; ++i) tile<1>(*panel, *px, i, f);
 }
 
+// As many sums as hide the instruction's latency, one operand a step new to none of them.
+std::int64_t peak(std::int64_t rounds) {
+  constexpr int kSums = 12;
+  __m512i sums[kSums];
+  for (int i = 0; i < kSums; ++i) sums[i] = _mm512_set1_epi32(i);
+  __m512i a = _mm512_set1_epi32(0x7f03ff11), b = _mm512_set1_epi32(0x01fe7f80);
+  const std::int64_t steps = (rounds * kPeakSteps + kSums - 1) / kSums;
+  for (std::int64_t i = 0; i < steps; ++i) {
+    asm volatile("" : "+v"(a), "+v"(b));
+#pragma GCC unroll 16
+    for (int s = 0; s < kSums; ++s) sums[s] = _mm512_dpbusd_epi32(sums[s], a, b);
+  }
+  for (int s = 0; s < kSums; ++s) asm volatile("" ::"v"(sums[s]));
+  return steps * kSums * 64;
+}
+
 }  // namespace
 
 // Everything but the convolution is bound by memory and left to the next set of the table.
@@ -106,6 +122,7 @@ extern constexpr KernelSet kKernelsAvx512Vnni{
     .name = "avx512vnni",
     .packing = ConvPacking::kQuads,
     .conv = conv,
+    .peak = peak,
 };
 
 }  // namespace pronghorn::device::cpu

@@ -106,6 +106,22 @@ void conv(const ConvPanel* panel, const ConvPixels* px) {
   for (; i < px->count; ++i) tile<1>(*panel, *px, i);
 }
 
+// As many sums as hide the instruction's latency, one operand a step new to none of them.
+std::int64_t peak(std::int64_t rounds) {
+  constexpr int kSums = 12;
+  __m256i sums[kSums];
+  for (int i = 0; i < kSums; ++i) sums[i] = _mm256_set1_epi32(i);
+  __m256i a = _mm256_set1_epi32(0x7f03ff11), b = _mm256_set1_epi32(0x01fe7f80);
+  const std::int64_t steps = (rounds * kPeakSteps + kSums - 1) / kSums;
+  for (std::int64_t i = 0; i < steps; ++i) {
+    asm volatile("" : "+x"(a), "+x"(b));
+#pragma GCC unroll 16
+    for (int s = 0; s < kSums; ++s) sums[s] = _mm256_dpbusd_avx_epi32(sums[s], a, b);
+  }
+  for (int s = 0; s < kSums; ++s) asm volatile("" ::"x"(sums[s]));
+  return steps * kSums * 32;
+}
+
 }  // namespace
 
 // Everything but the convolution is left to the AVX2 set.
@@ -113,6 +129,7 @@ extern constexpr KernelSet kKernelsAvxVnni{
     .name = "avxvnni",
     .packing = ConvPacking::kQuads,
     .conv = conv,
+    .peak = peak,
 };
 
 }  // namespace pronghorn::device::cpu

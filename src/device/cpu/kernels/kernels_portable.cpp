@@ -105,7 +105,14 @@ void average(const AverageTerms* t, const std::uint8_t* const* src, std::int64_t
 
 }  // namespace
 
-const KernelSet kKernelsPortable = {"portable", ConvPacking::kQuads, conv, depthwise, add, max,
-                                    average};
+const KernelSet kKernelsPortable = {
+    .name = "portable",
+    .packing = ConvPacking::kQuads,
+    .conv = conv,
+    .depthwise = depthwise,
+    .add = add,
+    .max = max,
+    .average = average,
+};
 
 }  // namespace pronghorn::device::cpu
