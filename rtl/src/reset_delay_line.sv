@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control bits, Cycles later, zero after reset.
+module reset_delay_line #(
+  parameter int unsigned Width = 1,
+  parameter int unsigned Cycles = 1
+) (
+  input  logic             clk_i,
+  input  logic             rst_ni,
+  input  logic [Width-1:0] d_i,
+  output logic [Width-1:0] q_o
+);
+  logic [Width-1:0] pipe_q[Cycles];
+  always_ff @(posedge clk_i) begin
+    for (int unsigned i = 0; i < Cycles; i++) begin
+      if (!rst_ni) pipe_q[i] <= '0;
+      else pipe_q[i] <= (i == 0) ? d_i : pipe_q[(i == 0) ? 0 : i-1];
+    end
+  end
+  assign q_o = pipe_q[Cycles-1];
+endmodule
