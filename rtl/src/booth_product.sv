@@ -10,6 +10,7 @@ module booth_product #(
   input  logic [23:0]         m_i,
   output logic [Lanes*50-1:0] p_o
 );
+  import pronghorn_types::booth;
   localparam int unsigned Stages = 6;
 
   logic signed [25:0] a_q[Stages][Lanes];
@@ -17,11 +18,6 @@ module booth_product #(
   logic [23:0]        low_q[Stages][Lanes];
   // The digits not yet used: three bits for each, overlapping; the lowest bit of the first is 0.
   logic [24:0]        m_q[Stages];
-
-  function automatic logic signed [27:0] row(logic signed [27:0] high, logic signed [25:0] a,
-                                             logic [2:0] bits);
-    return high + pronghorn_types::booth(a, bits);
-  endfunction
 
   always_ff @(posedge clk_i) begin
     for (int unsigned s = 0; s < Stages; s++) begin
@@ -33,8 +29,8 @@ module booth_product #(
         automatic logic [4:0]         bits;
         a      = (s == 0) ? a_i[l*26+:26] : a_q[(s == 0) ? 0 : s-1][l];
         bits   = (s == 0) ? {m_i[3:0], 1'b0} : m_q[(s == 0) ? 0 : s-1][4:0];
-        first  = row((s == 0) ? '0 : high_q[(s == 0) ? 0 : s-1][l], a, bits[2:0]);
-        second = row(first >>> 2, a, bits[4:2]);
+        first  = booth((s == 0) ? '0 : high_q[(s == 0) ? 0 : s-1][l], a, bits[2:0]);
+        second = booth(first >>> 2, a, bits[4:2]);
         a_q[s][l]    <= a;
         high_q[s][l] <= second >>> 2;
         low_q[s][l]  <= {second[1:0], first[1:0],

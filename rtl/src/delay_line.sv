@@ -12,9 +12,9 @@ module delay_line #(
     assign q_o = d_i;
   end else begin : gen_shift
     logic [Width-1:0] pipe_q[Cycles];
-    always_ff @(posedge clk_i) begin
-      pipe_q[0] <= d_i;
-      for (int unsigned i = 1; i < Cycles; i++) pipe_q[i] <= pipe_q[i-1];
+    always_ff @(posedge clk_i) pipe_q[0] <= d_i;
+    for (genvar i = 1; i < Cycles; i++) begin : gen_stage
+      always_ff @(posedge clk_i) pipe_q[i] <= pipe_q[i-1];
     end
     assign q_o = pipe_q[Cycles-1];
   end

@@ -39,18 +39,17 @@ module mac_array #(
     delay_line #(.Width(WeightBits), .Cycles(ToSum - 1)) u_w (.clk_i, .d_i(w_i), .q_o(w8));
     delay_line #(.Width(1), .Cycles(ToSum - 1)) u_step (.clk_i, .d_i(step_i), .q_o(step8));
 
+    // Blocking assignments, last stage first: Verilator then keeps the loops as loops. Only hold_q is
+    // read elsewhere.
     int x_q[PX][IC];
     int w_q[OC][IC];
     int acc_q[OC][PX];
-    int hold_q[OC][PX];
+    logic [OC*PX*32-1:0] hold_q;
 
     always_ff @(posedge clk_i) begin
-      if (step8) begin
-        for (int p = 0; p < PX; p++) begin
-          for (int i = 0; i < IC; i++) x_q[p][i] <= 32'($signed(x8[(p*IC+i)*8+:8]));
-        end
+      if (hold_i) begin
         for (int o = 0; o < OC; o++) begin
-          for (int i = 0; i < IC; i++) w_q[o][i] <= 32'($signed(w8[(o*IC+i)*8+:8]));
+          for (int p = 0; p < PX; p++) hold_q[(o*PX+p)*32+:32] <= acc_q[o][p];
         end
       end
       if (step9) begin
@@ -59,21 +58,21 @@ module mac_array #(
             automatic int sum;
             sum = first9 ? 0 : acc_q[o][p];
             for (int i = 0; i < IC; i++) sum = sum + w_q[o][i] * x_q[p][i];
-            acc_q[o][p] <= sum;
+            acc_q[o][p] = sum;
           end
         end
       end
-      if (hold_i) begin
+      if (step8) begin
+        for (int p = 0; p < PX; p++) begin
+          for (int i = 0; i < IC; i++) x_q[p][i] = 32'($signed(x8[(p*IC+i)*8+:8]));
+        end
         for (int o = 0; o < OC; o++) begin
-          for (int p = 0; p < PX; p++) hold_q[o][p] <= acc_q[o][p];
+          for (int i = 0; i < IC; i++) w_q[o][i] = 32'($signed(w8[(o*IC+i)*8+:8]));
         end
       end
     end
-    always_comb begin
-      for (int i = 0; i < IC; i++) begin
-        for (int p = 0; p < PX; p++) acc_o[(i*PX+p)*32+:32] = hold_q[32'(group_i)*IC+i][p];
-      end
-    end
+    assign acc_o = hold_q[32'(group_i)*(IC*PX*32)+:IC*PX*32];
+
     logic unused_clk2x;
     assign unused_clk2x = clk2x_i;
   end

@@ -4,7 +4,7 @@
 package pronghorn_types;
   import pronghorn_pkg::*;
 
-  localparam int unsigned GroupsPerTile = OC / IC;
+  localparam int unsigned GroupsPerTile = 2;
   localparam int unsigned BankBits = $clog2(PX);
   localparam int unsigned WordBits = 8 * IC;
   localparam int unsigned TileBits = PX * WordBits;
@@ -19,7 +19,8 @@ package pronghorn_types;
   localparam int unsigned LaneAt = AccAt + 2;
   localparam int unsigned ResAt = 6;         // after LaneAt: the residual at the lanes
   localparam int unsigned LaneLatency = 21;
-  localparam int unsigned WriteLatency = 4;  // from the write request to the bank
+  localparam int unsigned HoldAt = AccAt + 1;
+  localparam int unsigned BeatAt = AccAt - 3; // a beat leaves the result sequencer
 
   localparam logic [7:0] OpConv = 8'd1;
   localparam logic [7:0] OpAdd = 8'd2;
@@ -97,16 +98,37 @@ package pronghorn_types;
 
   // What a tile of results carries from the sequencer to the result sequencer.
   typedef struct packed {
-    logic                             valid;
-    logic                             slot;
-    logic                             first_of_command;
-    logic                             first_of_pixels;
-    logic                             last_of_pixels;
-    logic                             last_of_command;
-    logic [$clog2(GroupsPerTile+1)-1:0] groups;
-    logic [5:0]                       pixels;   // valid ones
-    logic [5:0]                       passes;
+    logic       valid;
+    logic       slot;
+    logic       first_of_command;
+    logic       first_of_pixels;
+    logic       last_of_pixels;
+    logic       last_of_command;
+    logic       two_groups;
+    logic [5:0] pixels;   // valid ones
+    logic [5:0] passes;
   } tile_t;
+
+  // A step on its way from the sequencer to the array.
+  typedef struct packed {
+    logic valid;
+    logic first;  // of its tile
+    logic last;
+    logic slot;
+  } step_t;
+
+  // One cycle of results.
+  typedef struct packed {
+    logic                valid;
+    logic                slot;
+    logic                group;     // which half of the held tile
+    logic [1:0]          quarter;   // logits: which word of the group
+    logic [BankBits-1:0] pixel;     // logits
+    logic [15:0]         c_word;
+    logic [15:0]         res_row;
+    logic                pixels_done;
+    logic                command_done;
+  } beat_t;
 
   // A write of one tile of words.
   typedef struct packed {
@@ -130,14 +152,18 @@ package pronghorn_types;
                                         : {row, sum[BankBits-1:0]};
   endfunction
 
-  // One row of a radix-4 Booth product: digit * a, digit in -2..2 from three bits.
-  function automatic logic signed [27:0] booth(logic signed [25:0] a, logic [2:0] bits);
+  // high + digit * a: one row of a radix-4 Booth product, digit in -2..2 from three bits. The carry of
+  // a negative digit enters below the sum's lowest bit, so that one carry chain does it.
+  function automatic logic signed [27:0] booth(logic signed [27:0] high, logic signed [25:0] a,
+                                               logic [2:0] bits);
+    logic [27:0] size;
+    logic [28:0] sum;
     unique case (bits)
-      3'b001, 3'b010: booth = 28'(a);
-      3'b011:         booth = 28'(a) <<< 1;
-      3'b100:         booth = -(28'(a) <<< 1);
-      3'b101, 3'b110: booth = -28'(a);
-      default:        booth = '0;
+      3'b001, 3'b010, 3'b101, 3'b110: size = 28'(a);
+      3'b011, 3'b100:                 size = {a[25], a, 1'b0};
+      default:                        size = '0;
     endcase
+    sum = {high, 1'b1} + {size ^ {28{bits[2]}}, bits[2]};
+    return sum[28:1];
   endfunction
 endpackage

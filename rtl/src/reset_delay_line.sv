@@ -10,11 +10,9 @@ module reset_delay_line #(
   output logic [Width-1:0] q_o
 );
   logic [Width-1:0] pipe_q[Cycles];
-  always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < Cycles; i++) begin
-      if (!rst_ni) pipe_q[i] <= '0;
-      else pipe_q[i] <= (i == 0) ? d_i : pipe_q[(i == 0) ? 0 : i-1];
-    end
+  always_ff @(posedge clk_i) pipe_q[0] <= rst_ni ? d_i : '0;
+  for (genvar i = 1; i < Cycles; i++) begin : gen_stage
+    always_ff @(posedge clk_i) pipe_q[i] <= rst_ni ? pipe_q[i-1] : '0;
   end
   assign q_o = pipe_q[Cycles-1];
 endmodule

@@ -11,6 +11,7 @@ module residual_value #(
   input  logic                use_i,
   output logic [Lanes*45-1:0] r_o
 );
+  import pronghorn_types::booth;
   logic [23:0] significand;
   logic [3:0]  left7;
   assign significand = {1'b1, m_i[22:0]};
@@ -41,20 +42,21 @@ module residual_value #(
       automatic logic signed [27:0] second;
       automatic logic signed [33:0] p;
       automatic logic [7:0]         lead;
+      automatic logic [34:0]        rounded;
       // 1: the difference
       d1_q[l] <= 10'($signed(q_i[l*8+:8])) - 10'($signed(z_i));
       // 2 to 4: Booth digits of the difference
-      first  = pronghorn_types::booth(m1_q, {d1_q[l][1:0], 1'b0});
-      second = (first >>> 2) + pronghorn_types::booth(m1_q, d1_q[l][3:1]);
+      first  = booth('0, m1_q, {d1_q[l][1:0], 1'b0});
+      second = booth(first >>> 2, m1_q, d1_q[l][3:1]);
       high2_q[l] <= second >>> 2;
       low2_q[l]  <= {second[1:0], first[1:0]};
       d2_q[l]    <= d1_q[l][8:3];
-      first  = high2_q[l] + pronghorn_types::booth(m2_q, d2_q[l][2:0]);
-      second = (first >>> 2) + pronghorn_types::booth(m2_q, d2_q[l][4:2]);
+      first  = booth(high2_q[l], m2_q, d2_q[l][2:0]);
+      second = booth(first >>> 2, m2_q, d2_q[l][4:2]);
       high3_q[l] <= second >>> 2;
       low3_q[l]  <= {second[1:0], first[1:0], low2_q[l]};
       d3_q[l]    <= d2_q[l][5:4];
-      high4_q[l] <= high3_q[l] + pronghorn_types::booth(m3_q, {d3_q[l][1], d3_q[l]});
+      high4_q[l] <= booth(high3_q[l], m3_q, {d3_q[l][1], d3_q[l]});
       low4_q[l]  <= low3_q[l];
       // 5: which bits are beyond 24 significant ones
       p = {high4_q[l][25:0], low4_q[l]};
@@ -66,7 +68,8 @@ module residual_value #(
       p6_q[l]    <= p5_q[l];
       drop6_q[l] <= drop5_q[l];
       // 7: round to nearest even
-      p7_q[l] <= (p6_q[l] + {27'd0, drop6_q[l][7:1]} + {33'd0, odd6_q[l]}) & ~{26'd0, drop6_q[l]};
+      rounded = {p6_q[l], 1'b1} + {27'd0, drop6_q[l][7:1], odd6_q[l]};
+      p7_q[l] <= rounded[34:1] & ~{26'd0, drop6_q[l]};
       // 8: the binary point
       r_o[l*45+:45] <= 45'(p7_q[l]) << left7;
     end

@@ -32,6 +32,7 @@ module round_clamp #(
       automatic logic [14:4] above;
       automatic logic        below;
       automatic logic        edge_hit;
+      automatic logic [12:0] q;
       // 1: integer part, distance from one half, width of the interval
       s        = s_i[l*45+:45];
       negative = s[44];
@@ -56,8 +57,9 @@ module round_clamp #(
       upper2_q[l] <= upper1_q[l];
       big2_q[l]   <= big1_q[l];
       // 3: to even on the half
-      q3_q[l] <= 12'(whole2_q[l]) + 12'($signed(z_i)) +
-                 12'({1'b0, half2_q[l] ? whole2_q[l][0] : upper2_q[l]});
+      q = {12'(whole2_q[l]), 1'b1} +
+          {12'($signed(z_i)), half2_q[l] ? whole2_q[l][0] : upper2_q[l]};
+      q3_q[l] <= q[12:1];
       big3_q[l] <= big2_q[l];
       // 4
       if (big3_q[l][1] || (!big3_q[l][0] && q3_q[l] < 12'($signed(lo_i)))) q_o[l*8+:8] <= lo_i;

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Spreads image rows for a first convolution (docs/fpga.md, IMAGE): while one row is written, PX
+// positions a cycle, the next one arrives. Word (x, g) holds bytes step * x + g * IC to + IC - 1.
+module image_spreader (
+  input  logic                                  clk_i,
+  input  logic                                  rst_ni,
+  input  logic                                  start_i,
+  input  logic [7:0]                            beats_i,      // in a row
+  input  logic [15:0]                           rows_i,
+  input  logic [15:0]                           positions_i,
+  input  logic                                  step6_i,      // step: 6 bytes, else 3
+  input  logic [2:0]                            groups_i,
+  input  logic                                  mem_i,
+  input  logic [15:0]                           dst_row_i,
+  input  logic [pronghorn_types::BankBits-1:0]  dst_bank_i,
+  input  logic                                  two_planes_i,
+  input  logic [15:0]                           dst_gs_i,
+  input  logic [15:0]                           plane_row_i,
+  input  logic [pronghorn_types::BankBits-1:0]  plane_bank_i,
+  input  logic [15:0]                           line_rows_i,  // positions div PX
+  input  logic [pronghorn_types::BankBits-1:0]  line_banks_i, // positions mod PX
+  output logic                                  idle_o,
+  input  logic                                  valid_i,
+  output logic                                  ready_o,
+  input  logic [pronghorn_types::AxiBits-1:0]   data_i,
+  output pronghorn_types::write_t               write_o,
+  output logic [pronghorn_types::TileBits-1:0]  write_data_o,
+  input  logic                                  write_ready_i
+);
+  import pronghorn_pkg::*;
+  import pronghorn_types::*;
+  // Read past a row's end, zeros: the last position reaches 4 groups further.
+  localparam int unsigned Bytes = RowBytes;
+  localparam int unsigned Reach = (PX - 1) * 6 + 4 * IC;
+  localparam int unsigned Wide = (Bytes > Reach) ? Bytes : Reach;
+
+  // The arriving row.
+  logic [Bytes*8-1:0] next_q;
+  logic [7:0]         beat_q;
+  logic               full_q;
+  logic [15:0]        rows_left_q;  // to arrive
+  // The row being written; its first byte belongs to the current tile's first position.
+  logic [Wide*8-1:0]  row_q;
+  logic               busy_q;
+  logic [15:0]        left_q;       // positions of the row not yet written, this tile's included
+  logic [2:0]         group_q;
+  logic [15:0]        dst_q, row_start_q, even_row_q, tile_row_q;
+  logic [BankBits-1:0] bank_q, even_bank_q;
+  logic               odd_q;
+  logic               tile_end, row_end, take;
+
+  assign ready_o  = rows_left_q != 0 && !full_q;
+  assign tile_end = group_q + 3'd1 == groups_i;
+  assign row_end  = busy_q && write_ready_i && tile_end && left_q <= 16'(PX);
+  assign take     = full_q && (!busy_q || row_end);
+  assign idle_o   = rows_left_q == 0 && !full_q && !busy_q;
+
+  always_ff @(posedge clk_i) begin
+    if (valid_i && ready_o) begin
+      for (int unsigned b = 0; b < Bytes / AxiBytes; b++) begin
+        if (beat_q == 8'(b)) next_q[b*AxiBits+:AxiBits] <= data_i;
+        else if (beat_q == 0) next_q[b*AxiBits+:AxiBits] <= '0;
+      end
+      beat_q <= beat_q + 8'd1;
+      if (beat_q + 8'd1 == beats_i) begin
+        beat_q      <= '0;
+        full_q      <= 1'b1;
+        rows_left_q <= rows_left_q - 16'd1;
+      end
+    end
+    if (busy_q && write_ready_i) begin
+      group_q <= tile_end ? '0 : group_q + 3'd1;
+      dst_q   <= tile_end ? tile_row_q + 16'd1 : dst_q + dst_gs_i;
+      if (tile_end) begin
+        tile_row_q <= tile_row_q + 16'd1;
+        left_q     <= left_q - 16'(PX);
+        row_q      <= step6_i ? row_q >> (PX * 6 * 8) : row_q >> (PX * 3 * 8);
+      end
+      if (row_end) busy_q <= 1'b0;
+    end
+    if (take) begin
+      row_q   <= (Wide*8)'(next_q);
+      full_q  <= 1'b0;
+      busy_q  <= 1'b1;
+      group_q <= '0;
+      left_q  <= positions_i;
+      // An even row begins where the pair of rows does, an odd one in the other plane.
+      if (two_planes_i && !odd_q) begin
+        {dst_q, bank_q} <= {even_row_q, even_bank_q};
+        tile_row_q      <= even_row_q;
+      end else if (two_planes_i) begin
+        {dst_q, bank_q} <= advance(even_row_q + plane_row_i, even_bank_q, plane_bank_i);
+        tile_row_q      <= row_start_q;
+      end else begin
+        {dst_q, bank_q} <= {even_row_q, even_bank_q};
+        tile_row_q      <= even_row_q;
+      end
+      odd_q <= two_planes_i && !odd_q;
+      if (!two_planes_i || odd_q) begin
+        {even_row_q, even_bank_q} <= advance(even_row_q + line_rows_i, even_bank_q, line_banks_i);
+      end
+    end
+    // Row of the odd plane's start, ready before it is needed.
+    row_start_q <= 16'(advance(even_row_q + plane_row_i, even_bank_q, plane_bank_i) >> BankBits);
+    if (start_i) begin
+      rows_left_q <= rows_i;
+      beat_q      <= '0;
+      full_q      <= 1'b0;
+      busy_q      <= 1'b0;
+      odd_q       <= 1'b0;
+      {even_row_q, even_bank_q} <= {dst_row_i, dst_bank_i};
+    end
+    if (!rst_ni) begin
+      rows_left_q <= '0;
+      full_q      <= 1'b0;
+      busy_q      <= 1'b0;
+    end
+  end
+
+  always_comb begin
+    write_o           = '0;
+    write_o.valid     = busy_q;
+    write_o.mem       = mem_i;
+    write_o.row       = dst_q;
+    write_o.bank      = bank_q;
+    for (int unsigned l = 0; l < PX; l++) begin
+      automatic logic [WordBits-1:0] three;
+      automatic logic [WordBits-1:0] six;
+      write_o.mask[l] = 16'(l) < left_q;
+      three = row_q[l*24+:WordBits];
+      six   = row_q[l*48+:WordBits];
+      for (int unsigned g = 1; g < 4; g++) begin
+        if (group_q == 3'(g)) begin
+          three = row_q[l*24+g*WordBits+:WordBits];
+          six   = row_q[l*48+g*WordBits+:WordBits];
+        end
+      end
+      write_data_o[l*WordBits+:WordBits] = step6_i ? six : three;
+    end
+  end
+endmodule

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The overlay with its bus ports, named as Vitis wants them. clk2x_i: twice ap_clk, edge-aligned; only
+// the multipliers use it (Structural = 1).
+module pronghorn #(
+  parameter bit Structural = 1'b0
+) (
+  input  logic                                ap_clk,
+  input  logic                                clk2x_i,
+  input  logic                                ap_rst_n,
+  output logic                                interrupt,
+  input  logic                                s_axi_control_awvalid,
+  output logic                                s_axi_control_awready,
+  input  logic [6:0]                          s_axi_control_awaddr,
+  input  logic                                s_axi_control_wvalid,
+  output logic                                s_axi_control_wready,
+  input  logic [31:0]                         s_axi_control_wdata,
+  input  logic [3:0]                          s_axi_control_wstrb,
+  output logic                                s_axi_control_bvalid,
+  input  logic                                s_axi_control_bready,
+  output logic [1:0]                          s_axi_control_bresp,
+  input  logic                                s_axi_control_arvalid,
+  output logic                                s_axi_control_arready,
+  input  logic [6:0]                          s_axi_control_araddr,
+  output logic                                s_axi_control_rvalid,
+  input  logic                                s_axi_control_rready,
+  output logic [31:0]                         s_axi_control_rdata,
+  output logic [1:0]                          s_axi_control_rresp,
+  output logic                                m_axi_gmem_arvalid,
+  input  logic                                m_axi_gmem_arready,
+  output logic [63:0]                         m_axi_gmem_araddr,
+  output logic [7:0]                          m_axi_gmem_arlen,
+  output logic [2:0]                          m_axi_gmem_arsize,
+  output logic [1:0]                          m_axi_gmem_arburst,
+  input  logic                                m_axi_gmem_rvalid,
+  output logic                                m_axi_gmem_rready,
+  input  logic [pronghorn_types::AxiBits-1:0] m_axi_gmem_rdata,
+  input  logic                                m_axi_gmem_rlast,
+  input  logic [1:0]                          m_axi_gmem_rresp,
+  output logic                                m_axi_gmem_awvalid,
+  input  logic                                m_axi_gmem_awready,
+  output logic [63:0]                         m_axi_gmem_awaddr,
+  output logic [7:0]                          m_axi_gmem_awlen,
+  output logic [2:0]                          m_axi_gmem_awsize,
+  output logic [1:0]                          m_axi_gmem_awburst,
+  output logic                                m_axi_gmem_wvalid,
+  input  logic                                m_axi_gmem_wready,
+  output logic [pronghorn_types::AxiBits-1:0] m_axi_gmem_wdata,
+  output logic [pronghorn_pkg::AxiBytes-1:0]  m_axi_gmem_wstrb,
+  output logic                                m_axi_gmem_wlast,
+  input  logic                                m_axi_gmem_bvalid,
+  output logic                                m_axi_gmem_bready,
+  input  logic [1:0]                          m_axi_gmem_bresp
+);
+  import pronghorn_pkg::AxiBytes;
+
+  logic             start, busy, done, conv_step;
+  logic [2:0]       error, command_done;
+  logic [63:0]      program_address;
+  logic [2:0][63:0] base;
+  logic [31:0]      program_words;
+  registers u_registers (
+    .clk_i(ap_clk), .rst_ni(ap_rst_n),
+    .awvalid_i(s_axi_control_awvalid), .awready_o(s_axi_control_awready),
+    .awaddr_i(s_axi_control_awaddr), .wvalid_i(s_axi_control_wvalid),
+    .wready_o(s_axi_control_wready), .wdata_i(s_axi_control_wdata),
+    .wstrb_i(s_axi_control_wstrb), .bvalid_o(s_axi_control_bvalid),
+    .bready_i(s_axi_control_bready), .bresp_o(s_axi_control_bresp),
+    .arvalid_i(s_axi_control_arvalid), .arready_o(s_axi_control_arready),
+    .araddr_i(s_axi_control_araddr), .rvalid_o(s_axi_control_rvalid),
+    .rready_i(s_axi_control_rready), .rdata_o(s_axi_control_rdata),
+    .rresp_o(s_axi_control_rresp), .interrupt_o(interrupt), .start_o(start), .busy_i(busy),
+    .done_i(done), .error_i(error), .conv_step_i(conv_step), .command_done_i(command_done),
+    .program_o(program_address), .base_o(base), .program_words_o(program_words)
+  );
+  core #(.Structural(Structural)) u_core (
+    .clk_i(ap_clk), .clk2x_i, .rst_ni(ap_rst_n), .start_i(start), .program_i(program_address),
+    .program_words_i(program_words), .base_i(base), .busy_o(busy), .done_o(done), .error_o(error),
+    .conv_step_o(conv_step), .command_done_o(command_done),
+    .arvalid_o(m_axi_gmem_arvalid), .arready_i(m_axi_gmem_arready),
+    .araddr_o(m_axi_gmem_araddr), .arlen_o(m_axi_gmem_arlen), .rvalid_i(m_axi_gmem_rvalid),
+    .rready_o(m_axi_gmem_rready), .rdata_i(m_axi_gmem_rdata), .rresp_i(m_axi_gmem_rresp),
+    .awvalid_o(m_axi_gmem_awvalid), .awready_i(m_axi_gmem_awready),
+    .awaddr_o(m_axi_gmem_awaddr), .awlen_o(m_axi_gmem_awlen), .wvalid_o(m_axi_gmem_wvalid),
+    .wready_i(m_axi_gmem_wready), .wdata_o(m_axi_gmem_wdata), .wlast_o(m_axi_gmem_wlast),
+    .bvalid_i(m_axi_gmem_bvalid), .bready_o(m_axi_gmem_bready), .bresp_i(m_axi_gmem_bresp)
+  );
+  assign m_axi_gmem_arsize  = 3'($clog2(AxiBytes));
+  assign m_axi_gmem_awsize  = 3'($clog2(AxiBytes));
+  assign m_axi_gmem_arburst = 2'b01;
+  assign m_axi_gmem_awburst = 2'b01;
+  assign m_axi_gmem_wstrb   = '1;
+  logic unused;
+  assign unused = m_axi_gmem_rlast;
+endmodule

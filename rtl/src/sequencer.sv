@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Issues the steps of COMPUTE commands (docs/fpga.md, "Commands" and "Cycles"): walks pixels, result
+// tiles, taps and groups, makes addresses, and holds back
+//   - the first step of a tile of pixels until the command before has landed what it reads,
+//   - the last step of a tile of results until the tile before has left the hold registers.
+// Commands alternate between two slots. A step's read request leaves two cycles after its issue.
+module sequencer (
+  input  logic                          clk_i,
+  input  logic                          rst_ni,
+  // the slots
+  input  logic                          ready_i,        // the next command is loaded and may start
+  input  logic [1:0][7:0]               op_i,
+  input  pronghorn_types::compute_t [1:0] command_i,
+  output logic                          slot_o,         // of the running or, idle, the next command
+  output logic                          start_o,        // it starts: takes the first coordinates
+  // tap memory, read one cycle after tap_o; its bank includes src_bank
+  output logic [6:0]                    tap_o,
+  input  pronghorn_types::tap_t         tap_i,
+  // coordinates
+  output logic                          advance_o,
+  output logic                          next_is_last_o,
+  input  logic [5:0]                    passes_i,
+  // progress of results
+  input  logic                          pixels_done_i,
+  input  logic                          command_done_i,
+  input  logic                          done_slot_i,
+  // a step: the request, and its flags and tap with it
+  output pronghorn_types::step_t        step_o,
+  output logic                          read_mem_o,
+  output logic [15:0]                   read_row_o,
+  output logic [pronghorn_types::BankBits-1:0] read_bank_o,
+  output logic [15:0]                   weight_o,
+  output logic                          tail_o,         // AVERAGE: only last_px pixels count
+  output logic                          tap_valid_o,    // one cycle before step_o: tap_i belongs to it
+  output logic                          idle_o,
+  // a tile of results, in the cycle of its last step's issue
+  output pronghorn_types::tile_t        tile_o
+);
+  import pronghorn_pkg::*;
+  import pronghorn_types::*;
+
+  logic     active_q, slot_q;
+  compute_t c;
+  logic     conv, average;
+  assign c       = command_i[slot_q];
+  assign conv    = op_i[slot_q] == OpConv;
+  assign average = op_i[slot_q] == OpAverage;
+
+  // Counters. inner: groups of a CONV, else taps; middle: taps of a CONV, else once; tile: tiles of
+  // output channels of a CONV, else groups.
+  logic [9:0]  inner_q, inner_last_q;
+  logic [5:0]  middle_q, middle_last_q;
+  logic [9:0]  tile_q, tile_last_q;
+  logic [15:0] pixels_q;
+  logic        pixels_last_q, first_pixels_q;
+  logic        odd_groups_q;
+
+  logic [15:0] base_q, group_q, weight_q;
+  logic [BankBits-1:0] bank_q;
+  logic        loading_q;
+
+  // The previous command's progress: tiles of pixels that have landed.
+  logic [1:0][15:0] landed_q;
+  logic             previous_done_q;
+  logic [16:0]      need_q;
+  logic             go_q;
+
+  logic [2:0] spacing_q;  // cycles until the next tile of pixels may start
+  logic [7:0] busy_q;     // cycles until the hold registers are free, less one
+
+  logic inner_end, middle_end, tile_end, first_step, pixels_start, last_step, step;
+  assign inner_end    = inner_q == inner_last_q;
+  assign middle_end   = middle_q == middle_last_q;
+  assign tile_end     = tile_q == tile_last_q;
+  assign first_step   = (inner_q == 0) && (middle_q == 0);
+  assign pixels_start = first_step && (tile_q == 0);
+  assign last_step    = inner_end && middle_end;
+  // The last step of a tile of pixels also waits for the coordinates of the next tile.
+  assign step = active_q && !loading_q && (!pixels_start || go_q) &&
+                (!last_step || (busy_q == 0 && (!tile_end || spacing_q == 0)));
+
+  logic pixels_end, command_end;
+  assign pixels_end  = step && last_step && tile_end;
+  assign command_end = pixels_end && pixels_last_q;
+  assign start_o     = !active_q && ready_i;
+  assign advance_o   = pixels_end;
+  assign next_is_last_o = pixels_q + 16'd2 == c.tiles;
+  assign slot_o      = slot_q;
+  assign idle_o      = !active_q;
+
+  logic two_groups;
+  logic [5:0] pixels, passes;
+  logic [7:0] cycles;
+  assign two_groups = conv && !(tile_end && odd_groups_q);
+  assign pixels     = average ? 6'd1 : pixels_last_q ? c.last_px : 6'(PX);
+  assign passes     = c.planes ? passes_i : 6'd1;
+  assign cycles     = (c.logits ? {pixels, 2'b00} : {2'b00, passes}) << two_groups;
+
+  always_ff @(posedge clk_i) begin
+    if (spacing_q != 0) spacing_q <= spacing_q - 3'd1;
+    if (busy_q != 0) busy_q <= busy_q - 8'd1;
+    loading_q <= 1'b0;
+
+    if (start_o) begin
+      active_q  <= 1'b1;
+      loading_q <= 1'b1;
+      inner_q   <= '0;
+      middle_q  <= '0;
+      tile_q    <= '0;
+      pixels_q  <= '0;
+      inner_last_q  <= conv ? c.src_groups - 10'd1 : {4'd0, c.taps} - 10'd1;
+      middle_last_q <= conv ? c.taps - 6'd1 : '0;
+      tile_last_q   <= conv ? (c.dst_groups - 10'd1) >> 1 : c.src_groups - 10'd1;
+      pixels_last_q <= c.tiles == 16'd1;
+      first_pixels_q <= 1'b1;
+      odd_groups_q  <= c.dst_groups[0];
+      base_q    <= c.src_row;
+      bank_q    <= BankBits'(c.src_bank);
+      group_q   <= '0;
+      weight_q  <= c.w_addr;
+      need_q    <= 17'd1 + {1'b0, c.lookahead};
+    end
+    if (step) begin
+      inner_q <= inner_end ? '0 : inner_q + 10'd1;
+      if (inner_end) middle_q <= middle_end ? '0 : middle_q + 6'd1;
+      if (last_step) tile_q <= tile_end ? '0 : tile_q + 10'd1;
+      weight_q <= pixels_end ? c.w_addr : weight_q + 16'd1;
+      // The group's rows: within a tap for CONV, from tile to tile else.
+      if (conv) group_q <= inner_end ? '0 : group_q + c.src_gs;
+      else if (last_step) group_q <= tile_end ? '0 : group_q + c.src_gs;
+      if (last_step) busy_q <= cycles - 8'd1;
+      if (pixels_start) need_q <= need_q + 17'd1;
+    end
+    if (pixels_end) begin
+      pixels_q       <= pixels_q + 16'd1;
+      pixels_last_q  <= next_is_last_o;
+      first_pixels_q <= 1'b0;
+      if (average) {base_q, bank_q} <= advance(base_q + c.step_row, bank_q, BankBits'(c.step_bank));
+      else base_q <= base_q + 16'd1;
+    end
+    if (start_o || pixels_end) spacing_q <= c.planes ? 3'd5 : c.pad_check ? 3'd3 : 3'd0;
+    if (command_end) begin
+      active_q <= 1'b0;
+      slot_q   <= ~slot_q;
+    end
+
+    // Progress of the other slot's command. need_q is for the next tile of pixels to start; the check
+    // takes a cycle after it changes.
+    go_q <= !(start_o || (step && pixels_start)) &&
+            (c.no_wait || previous_done_q || {1'b0, landed_q[!slot_q]} >= need_q);
+    if (pixels_done_i) landed_q[done_slot_i] <= landed_q[done_slot_i] + 16'd1;
+    if (command_end) previous_done_q <= 1'b0;
+    else if (command_done_i && done_slot_i != slot_q) previous_done_q <= 1'b1;
+    // A command's count starts with it; the command two before is complete.
+    if (start_o) landed_q[slot_q] <= '0;
+
+    if (!rst_ni) begin
+      active_q        <= 1'b0;
+      loading_q       <= 1'b0;
+      slot_q          <= 1'b0;
+      spacing_q       <= '0;
+      busy_q          <= '0;
+      previous_done_q <= 1'b1;
+      go_q            <= 1'b0;
+    end
+  end
+
+  // Second stage: the tap arrives; third stage: the request.
+  assign tap_o = {slot_q, conv ? middle_q : inner_q[5:0]};
+  step_t step1_q;
+  logic  average1_q, mem1_q, tail1_q;
+  logic [15:0] row1_q, weight1_q, inner1_q;
+  logic [BankBits-1:0] bank1_q;
+  assign tap_valid_o = step1_q.valid;
+  always_ff @(posedge clk_i) begin
+    step1_q    <= '{valid: step && rst_ni, first: first_step,
+                    last: last_step, slot: slot_q};
+    average1_q <= average;
+    mem1_q     <= c.src_mem;
+    tail1_q    <= average && inner_end;
+    row1_q     <= base_q + group_q;
+    bank1_q    <= bank_q;
+    inner1_q   <= {6'd0, inner_q};
+    weight1_q  <= weight_q;
+
+    step_o       <= '{valid: step1_q.valid && rst_ni, first: step1_q.first, last: step1_q.last,
+                      slot: step1_q.slot};
+    read_mem_o   <= mem1_q;
+    read_row_o   <= row1_q + (average1_q ? inner1_q : tap_i.row);
+    read_bank_o  <= average1_q ? bank1_q : BankBits'(tap_i.bank);
+    weight_o     <= weight1_q;
+    tail_o       <= tail1_q;
+  end
+
+  assign tile_o = '{valid: step && last_step, slot: slot_q,
+                    first_of_command: first_pixels_q && tile_q == 0,
+                    first_of_pixels: tile_q == 0, last_of_pixels: tile_end,
+                    last_of_command: tile_end && pixels_last_q, two_groups: two_groups,
+                    pixels: pixels, passes: passes};
+  logic unused;
+  assign unused = ^{tap_i.unused, tap_i.ro, tap_i.co};
+endmodule
