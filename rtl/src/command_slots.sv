@@ -33,7 +33,7 @@ module command_slots (
   import pronghorn_types::*;
 
   logic [1:0]        full_q, loaded_q;
-  logic              load_slot_q, prepare_q, finishing_q;
+  logic              load_slot_q, prepare_q, preparing_q, finishing_q;
   logic [1:0][15:0]  wait_load_q, wait_store_q;
   logic [1:0][511:0] words_q;
   assign load_ready_o = !full_q[load_slot_q] && !finishing_q;
@@ -57,12 +57,15 @@ module command_slots (
       for (int unsigned w = 0; w < 8; w++) begin
         if (word_index_i == 8'(w + 2)) words_q[load_slot_q][w*64+:64] <= word_i;
       end
-      if (word_last_i) begin
-        finishing_q <= 1'b1;
-        prepare_q   <= 1'b1;
-      end
+      if (word_last_i) finishing_q <= 1'b1;
     end
-    if (finishing_q && !prepare_q && prepared_i) begin
+    // The first coordinates are computed in one place: not before the command before has taken its own.
+    if (finishing_q && !preparing_q && loaded_q == 2'b00) begin
+      prepare_q   <= 1'b1;
+      preparing_q <= 1'b1;
+    end
+    if (preparing_q && !prepare_q && prepared_i) begin
+      preparing_q           <= 1'b0;
       finishing_q           <= 1'b0;
       loaded_q[load_slot_q] <= 1'b1;
       load_slot_q           <= ~load_slot_q;
@@ -74,6 +77,7 @@ module command_slots (
       loaded_q    <= '0;
       load_slot_q <= 1'b0;
       prepare_q   <= 1'b0;
+      preparing_q <= 1'b0;
       finishing_q <= 1'b0;
     end
   end

@@ -44,7 +44,7 @@ module result_sequencer (
   assign t         = command_i[tile_i.slot];
   assign t_average = op_i[tile_i.slot] == OpAverage;
   always_comb begin
-    begin_dst  = pixels_dst_q + 16'd1;
+    begin_dst  = t.planes ? pixels_dst_q : pixels_dst_q + 16'd1;  // the walker moves in planes
     begin_res  = pixels_res_q + 16'd1;
     begin_bank = pixels_bank_q;
     if (t_average) {begin_dst, begin_bank} = advance(pixels_dst_q, pixels_bank_q, BankBits'(1));

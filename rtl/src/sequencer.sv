@@ -65,6 +65,12 @@ module sequencer (
   logic [16:0]      need_q;
   logic             go_q;
 
+  // Cycles until the residual reads of the command before have left its memory's port.
+  logic [8:0] residual_q;
+  logic       residual_mem_q;
+  logic       port_free;
+  assign port_free = residual_q == 0 || residual_mem_q != c.src_mem;
+
   logic [2:0] spacing_q;  // cycles until the next tile of pixels may start
   logic [7:0] busy_q;     // cycles until the hold registers are free, less one
 
@@ -82,7 +88,7 @@ module sequencer (
   logic pixels_end, command_end;
   assign pixels_end  = step && last_step && tile_end;
   assign command_end = pixels_end && pixels_last_q;
-  assign start_o     = !active_q && ready_i;
+  assign start_o     = !active_q && ready_i && port_free;
   assign advance_o   = pixels_end;
   assign next_is_last_o = pixels_q + 16'd2 == c.tiles;
   assign slot_o      = slot_q;
@@ -139,7 +145,10 @@ module sequencer (
       else base_q <= base_q + 16'd1;
     end
     if (start_o || pixels_end) spacing_q <= c.planes ? 3'd5 : c.pad_check ? 3'd3 : 3'd0;
+    if (residual_q != 0) residual_q <= residual_q - 9'd1;
     if (command_end) begin
+      residual_q     <= (c.has_res && !average) ? 9'(LaneAt) + {1'b0, cycles} : '0;
+      residual_mem_q <= c.res_mem;
       active_q <= 1'b0;
       slot_q   <= ~slot_q;
     end
@@ -160,6 +169,7 @@ module sequencer (
       slot_q          <= 1'b0;
       spacing_q       <= '0;
       busy_q          <= '0;
+      residual_q      <= '0;
       previous_done_q <= 1'b1;
       go_q            <= 1'b0;
     end

@@ -39,6 +39,7 @@ void random_streams(std::mt19937_64& random, int programs, int commands) {
     bench::check(wrong == 0, "program %d (seed %llu): %zu bytes differ, first in memory %zu row %zu byte %zu: %02x, expected %02x", p,
                  static_cast<unsigned long long>(seed), wrong, row / 512, row % 512, first % static_cast<std::size_t>(c.px * c.ic),
                  system.memory[output + first], memory[output + first]);
+    if (wrong != 0) program.print();
     bench::checks += program.stored_bytes();
   }
 }

@@ -53,6 +53,22 @@ class RandomProgram {
   std::size_t data_bytes() const { return constants_at() + static_cast<std::size_t>(8 * c_.ic * kConstants); }
   std::size_t stored_bytes() const { return static_cast<std::size_t>(c_.px * c_.ic * 2 * kRows); }
 
+  // The COMPUTE and IMAGE commands, in short.
+  void print() const {
+    for (std::size_t i = 0; i < words.size(); i += (words[i] >> 8) & 255) {
+      const std::uint64_t* w = &words[i];
+      const auto f = [&](int word, int low, int bits) {
+        return static_cast<int>((w[word] >> low) & ((std::uint64_t{1} << bits) - 1));
+      };
+      const int op = f(0, 0, 8);
+      if (op == 6) std::printf("  IMAGE beats %d rows %d positions %d step %d groups %d planes %d dst %d,%d\n", f(3, 8, 8), f(3, 16, 16), f(3, 32, 16), f(3, 48, 8), f(3, 56, 8), f(4, 24, 8), f(4, 0, 16), f(4, 16, 8));
+      if (op <= 4)
+        std::printf("  op %d tiles %d groups %d -> %d taps %d last %d src M%d %d,%d dst M%d %d,%d res %d logits %d planes %d check %d grid %dx%d from %d,%d\n",
+                    op, f(4, 0, 16), f(4, 16, 10), f(4, 26, 10), f(4, 36, 6), f(4, 42, 6), f(5, 0, 1), f(2, 0, 16), f(4, 48, 6), f(5, 1, 1), f(2, 32, 16), f(4, 54, 5),
+                    f(5, 3, 1), f(5, 4, 1), f(5, 5, 1), f(5, 6, 1), f(7, 52, 12), f(7, 40, 12), f(7, 28, 12), f(7, 16, 12));
+    }
+  }
+
   std::vector<std::uint64_t> words;
 
  private:
