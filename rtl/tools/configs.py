@@ -14,7 +14,8 @@ import tomllib
 SOURCE = Path(__file__).parent.parent / "configs.toml"
 NUMBERS = ("oc", "ic", "px", "cascade", "axi_bytes", "m0_rows", "m1_rows", "w_uram_words",
            "w_bram_words", "c_words", "command_words", "row_bytes", "logic_mhz")
-LATENCIES = ("command", "conv", "logits", "add", "average", "maxpool", "load")
+LATENCIES = ("command", "conv", "logits", "add", "average", "maxpool", "residual", "dispatch",
+             "load")
 RAMS = ("m0_ram", "m1_ram")
 
 
