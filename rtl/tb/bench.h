@@ -22,7 +22,8 @@ inline std::uint64_t checks = 0;
 // PRONGHORN_SEED repeats a run.
 inline std::mt19937_64 random_engine(const char* name) {
   const char* text = std::getenv("PRONGHORN_SEED");
-  const std::uint64_t seed = text != nullptr ? std::strtoull(text, nullptr, 10) : std::random_device{}();
+  const std::uint64_t seed =
+      text != nullptr ? std::strtoull(text, nullptr, 10) : std::random_device{}();
   std::printf("%s: PRONGHORN_SEED=%llu\n", name, static_cast<unsigned long long>(seed));
   return std::mt19937_64(seed);
 }

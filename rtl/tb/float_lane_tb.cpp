@@ -34,11 +34,13 @@ int main(int argc, char** argv) {
   }
   std::mt19937_64 random = bench::random_engine("float_lane");
   for (int i = 0; i < std::atoi(argv[2]); ++i) {
-    auto acc = static_cast<std::int32_t>(static_cast<std::uint32_t>(random()) >> bench::between(random, 1, 31));
+    auto acc = static_cast<std::int32_t>(static_cast<std::uint32_t>(random()) >>
+                                         bench::between(random, 1, 31));
     if ((random() & 1) != 0) acc = -acc;
     if ((random() & 63) == 0) acc = 0;
     const auto exponent = static_cast<std::uint32_t>(bench::between(random, 1, 127 + 94));
-    const float m = std::bit_cast<float>(exponent << 23 | (static_cast<std::uint32_t>(random()) & 0x7fffffu));
+    const float m =
+        std::bit_cast<float>(exponent << 23 | (static_cast<std::uint32_t>(random()) & 0x7fffffu));
     cases.push_back({acc, 0, m, pronghorn::arith::dequantize(acc, m, 0)});
   }
   Vfloat_lane top;
@@ -49,8 +51,9 @@ int main(int argc, char** argv) {
     top.m_i = std::bit_cast<std::uint32_t>(c.m);
     if (t >= 17) {
       const Case& e = cases[t - 17];
-      bench::check(top.x_o == std::bit_cast<std::uint32_t>(e.expected), "acc %d bias %d m %08x: got %08x, expected %08x",
-                   e.acc, e.bias, std::bit_cast<std::uint32_t>(e.m), top.x_o,
+      bench::check(top.x_o == std::bit_cast<std::uint32_t>(e.expected),
+                   "acc %d bias %d m %08x: got %08x, expected %08x", e.acc, e.bias,
+                   std::bit_cast<std::uint32_t>(e.m), top.x_o,
                    std::bit_cast<std::uint32_t>(e.expected));
     }
     top.clk_i = 0;

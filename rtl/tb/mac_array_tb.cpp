@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The array of DSPs against a sum in C++ and, in every cycle, against its twin: tiles of random length
-// with random and extreme operands (all -128 drives the packed fields to their ends), gaps between steps.
+// The array of DSPs against a sum in C++ and, in every cycle, against its twin: tiles of random
+// length with random and extreme operands (all -128 drives the packed fields to their ends), gaps
+// between steps.
 #include <vector>
 
 #include "Vmac_array_pair.h"
@@ -73,8 +74,8 @@ int main(int argc, char** argv) {
           std::int32_t got = 0;
           bench::get_bytes(top.acc_o, static_cast<std::size_t>(i * kPx + p) * 4, &got, 4);
           const std::int32_t expected = acc[(g * kIc + i) * kPx + p];
-          bench::check(got == expected, "tile %d kind %d channel %d pixel %d: got %d, expected %d", tile, kind,
-                       g * kIc + i, p, got, expected);
+          bench::check(got == expected, "tile %d kind %d channel %d pixel %d: got %d, expected %d",
+                       tile, kind, g * kIc + i, p, got, expected);
         }
     }
   }

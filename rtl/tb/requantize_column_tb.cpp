@@ -72,7 +72,8 @@ void read_vectors(const std::string& folder, std::vector<Case>& cases) {
     std::istringstream in(line);
     std::string m, m_res;
     Case c;
-    in >> c.acc >> m >> c.q_res >> c.z_res >> m_res >> c.z >> c.range.lo >> c.range.hi >> c.expected;
+    in >> c.acc >> m >> c.q_res >> c.z_res >> m_res >> c.z >> c.range.lo >> c.range.hi >>
+        c.expected;
     c.m = float_of(m);
     c.m_res = float_of(m_res);
     c.has_res = true;
@@ -86,7 +87,8 @@ void read_vectors(const std::string& folder, std::vector<Case>& cases) {
     std::string m_a, m_b;
     std::int32_t a = 0, z_a = 0;
     Case c;
-    in >> a >> z_a >> m_a >> c.q_res >> c.z_res >> m_b >> c.z >> c.range.lo >> c.range.hi >> c.expected;
+    in >> a >> z_a >> m_a >> c.q_res >> c.z_res >> m_b >> c.z >> c.range.lo >> c.range.hi >>
+        c.expected;
     c.acc = a;
     c.bias = -z_a;
     c.m = float_of(m_a);
@@ -106,19 +108,24 @@ void random_cases(std::mt19937_64& random, int count, std::vector<Case>& cases) 
     c.acc = static_cast<std::int32_t>(static_cast<std::uint32_t>(random()) >> (32 - bits));
     if ((random() & 1) != 0) c.acc = -c.acc;
     c.bias = static_cast<std::int32_t>(between(random, -1000000, 1000000)) * ((random() & 1) != 0);
-    if (std::int64_t{c.acc} + c.bias != static_cast<std::int32_t>(c.acc + std::int64_t{c.bias})) c.bias = 0;
+    if (std::int64_t{c.acc} + c.bias != static_cast<std::int32_t>(c.acc + std::int64_t{c.bias}))
+      c.bias = 0;
     c.has_res = (random() & 1) != 0;
     const auto exponent = static_cast<std::uint32_t>(127 + between(random, -30, 3));
-    c.m = std::bit_cast<float>(exponent << 23 | ((random() & 3) == 0 ? 0u : static_cast<std::uint32_t>(random()) & 0x7fffffu));
+    c.m = std::bit_cast<float>(
+        exponent << 23 |
+        ((random() & 3) == 0 ? 0u : static_cast<std::uint32_t>(random()) & 0x7fffffu));
     c.q_res = static_cast<std::int32_t>(between(random, -128, 127));
     c.z_res = static_cast<std::int32_t>(between(random, -128, 127));
-    c.m_res = std::bit_cast<float>(static_cast<std::uint32_t>(127 + between(random, -7, 3)) << 23 |
-                                   ((random() & 3) == 0 ? 0u : static_cast<std::uint32_t>(random()) & 0x7fffffu));
+    c.m_res = std::bit_cast<float>(
+        static_cast<std::uint32_t>(127 + between(random, -7, 3)) << 23 |
+        ((random() & 3) == 0 ? 0u : static_cast<std::uint32_t>(random()) & 0x7fffffu));
     if ((random() & 1) != 0) {
       // A multiplier that brings the sum next to an integer and a half.
       const std::int32_t sum = c.acc + c.bias;
       const float residual = c.has_res ? static_cast<float>(c.q_res - c.z_res) * c.m_res : 0.0f;
-      const double target = static_cast<double>(between(random, -300, 300)) + 0.5 - static_cast<double>(residual);
+      const double target =
+          static_cast<double>(between(random, -300, 300)) + 0.5 - static_cast<double>(residual);
       // With a residual the lanes take m < 2^10.
       if (sum != 0 && target / sum > 0 && (!c.has_res || target / sum < 1000)) {
         std::uint32_t near = std::bit_cast<std::uint32_t>(static_cast<float>(target / sum));
@@ -131,8 +138,9 @@ void random_cases(std::mt19937_64& random, int count, std::vector<Case>& cases) 
     const auto y = static_cast<std::int32_t>(between(random, -128, 127));
     c.range = (random() & 3) != 0 ? arith::kS8 : arith::Range{std::min(x, y), std::max(x, y)};
     const std::int32_t sum = c.acc + c.bias;
-    c.expected = c.has_res ? arith::requantize_residual(sum, c.m, c.q_res, c.z_res, c.m_res, c.z, c.range)
-                           : arith::requantize(sum, c.m, c.z, c.range);
+    c.expected = c.has_res
+                     ? arith::requantize_residual(sum, c.m, c.q_res, c.z_res, c.m_res, c.z, c.range)
+                     : arith::requantize(sum, c.m, c.z, c.range);
     cases.push_back(c);
   }
 }
@@ -151,8 +159,8 @@ int main(int argc, char** argv) {
   while (cases.size() % kLanes != 0) cases.push_back(cases.back());
 
   Vrequantize_column top;
-  // One column: the lanes share bias and m, so each case takes a cycle and all lanes; the second lane
-  // gets the negated sum of the first, whose result is checked too.
+  // One column: the lanes share bias and m, so each case takes a cycle and all lanes; the second
+  // lane gets the negated sum of the first, whose result is checked too.
   const std::size_t n = cases.size();
   for (std::size_t t = 0; t < n + 20; ++t) {
     const auto at = [&](std::size_t delay) -> const Case& {
@@ -176,9 +184,10 @@ int main(int argc, char** argv) {
       const Case& e = at(19);
       const int got = static_cast<std::int8_t>(top.q_o & 0xff);
       bench::check(got == e.expected,
-                   "acc %d bias %d m %08x res %d (%d %d %08x) z %d [%d, %d]: got %d, expected %d", e.acc,
-                   e.bias, std::bit_cast<std::uint32_t>(e.m), e.has_res, e.q_res, e.z_res,
-                   std::bit_cast<std::uint32_t>(e.m_res), e.z, e.range.lo, e.range.hi, got, e.expected);
+                   "acc %d bias %d m %08x res %d (%d %d %08x) z %d [%d, %d]: got %d, expected %d",
+                   e.acc, e.bias, std::bit_cast<std::uint32_t>(e.m), e.has_res, e.q_res, e.z_res,
+                   std::bit_cast<std::uint32_t>(e.m_res), e.z, e.range.lo, e.range.hi, got,
+                   e.expected);
       const std::int32_t sum = static_cast<std::int32_t>(static_cast<std::uint32_t>(-(e.acc / 2)) +
                                                          static_cast<std::uint32_t>(e.bias));
       const std::int32_t second =

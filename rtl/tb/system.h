@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Verilated overlay with a memory behind its AXI4 port that stalls every channel at random, and a
-// host that talks to its registers.
+// The Verilated overlay with a memory behind its AXI4 port that stalls every channel at random, and
+// a host that talks to its registers.
 #pragma once
 
 #include <deque>
@@ -56,7 +56,8 @@ class System {
 
   // Verilator writes __SYM__interrupt for the port `interrupt`, which it takes for a word of C.
   // Runs the program at `address`; false if it does not end within `limit` cycles.
-  bool run(std::uint64_t address, std::uint32_t words, const std::uint64_t (&base)[3], std::int64_t limit) {
+  bool run(std::uint64_t address, std::uint32_t words, const std::uint64_t (&base)[3],
+           std::int64_t limit) {
     write(0x10, static_cast<std::uint32_t>(address));
     write(0x14, static_cast<std::uint32_t>(address >> 32));
     for (int b = 0; b < 3; ++b) {
@@ -81,7 +82,7 @@ class System {
 
   Vpronghorn top;
   std::vector<std::uint8_t> memory;
-  bool read_error = false;   // answer reads, writes with SLVERR
+  bool read_error = false;  // answer reads, writes with SLVERR
   bool write_error = false;
 
   void cycle() {
