@@ -3,6 +3,9 @@
 // every configuration; what it does not take is refused by name.
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -122,6 +125,33 @@ TEST(FpgaDevice, NamesAreChecked) {
   EXPECT_NE(fault("fpga:model:u9").find("u250"), std::string::npos);
   EXPECT_NE(fault("fpga:usb").find("xrt"), std::string::npos);
   EXPECT_EQ(fault("fpga:model:u280"), "");
+}
+
+// Without XRT in the build, or with it and no bitstream, or with another configuration's.
+TEST(FpgaDevice, ACardThatIsNotThereIsRefused) {
+  const auto status = [](std::string* message) {
+    try {
+      device::fpga::make_device("fpga:xrt:u250");
+      return base::Status{};
+    } catch (const base::Error& error) {
+      *message = error.what();
+      return error.status();
+    }
+  };
+  std::string message;
+  ::unsetenv("PRONGHORN_XCLBIN");
+  EXPECT_EQ(status(&message), base::Status::kUnavailable);
+  EXPECT_NE(message.find("u250"), std::string::npos);
+  if (message.find("has no XRT") != std::string::npos) return;
+  const std::string bitstream = ::testing::TempDir() + "pronghorn_other.xclbin";
+  std::ofstream(bitstream + ".json") << R"({"configuration": "u280", "id": "00000000"})";
+  ::setenv("PRONGHORN_XCLBIN", bitstream.c_str(), 1);
+  EXPECT_EQ(status(&message), base::Status::kInvalidArgument);
+  EXPECT_NE(message.find("u280"), std::string::npos);
+  EXPECT_NE(message.find("u250"), std::string::npos);
+  std::remove((bitstream + ".json").c_str());
+  EXPECT_EQ(status(&message), base::Status::kNotFound);
+  ::unsetenv("PRONGHORN_XCLBIN");
 }
 
 }  // namespace
