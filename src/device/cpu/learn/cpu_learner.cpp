@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "device/cpu/learn/predict_passes.h"
 #include "device/cpu/learn/sparse.h"
@@ -10,6 +12,40 @@
 
 namespace pronghorn::device::cpu {
 namespace {
+
+// The rows of a tile by group, in their order.
+class GroupSorter {
+ public:
+  GroupSorter(int groups, std::int64_t tile)
+      : start_(static_cast<std::size_t>(groups) + 1), list_(static_cast<std::size_t>(tile)) {}
+
+  void sort(const std::int32_t* group, std::int64_t rows) {
+    std::fill(start_.begin(), start_.end(), 0);
+    if (group == nullptr) {
+      std::iota(list_.begin(), list_.begin() + rows, 0);
+      start_[0] = 0;
+      std::fill(start_.begin() + 1, start_.end(), static_cast<std::int32_t>(rows));
+      return;
+    }
+    for (std::int64_t r = 0; r < rows; ++r) ++start_[static_cast<std::size_t>(group[r])];
+    std::int32_t sum = 0;
+    for (std::int32_t& at : start_) {
+      sum += at;
+      at = sum;
+    }
+    for (std::int64_t r = rows; r-- > 0;) {
+      list_[static_cast<std::size_t>(--start_[static_cast<std::size_t>(group[r])])] =
+          static_cast<std::int32_t>(r);
+    }
+  }
+  std::pair<const std::int32_t*, std::int64_t> rows_of(std::int64_t group) const {
+    const auto g = static_cast<std::size_t>(group);
+    return {list_.data() + start_[g], start_[g + 1] - start_[g]};
+  }
+
+ private:
+  std::vector<std::int32_t> start_, list_;
+};
 
 class CpuLearner final : public Learner {
  public:
@@ -132,14 +168,18 @@ class CpuLearner final : public Learner {
       double* two = one + size;
       double* total = two + size;
       TileReader<T> reader(x, loops, nullptr);
+      GroupSorter sorter(groups, tile);
       for (std::int64_t row = slots.begin(slot); row < slots.end(slot); row += tile) {
         const std::int64_t rows = std::min(tile, slots.end(slot) - row);
         const Tile<T> in = reader.load(row, rows);
-        const std::int32_t* own = group == nullptr ? nullptr : group + row;
         const double* w = weight == nullptr ? nullptr : weight + row;
-        loops.moments(in.x, in.ld, rows, x.cols, own, w, shift, one, two);
-        for (std::int64_t r = 0; r < rows; ++r) {
-          total[own == nullptr ? 0 : own[r]] += w == nullptr ? 1.0 : w[r];
+        sorter.sort(group == nullptr ? nullptr : group + row, rows);
+        for (std::int64_t g = 0; g < groups; ++g) {
+          const auto [list, count] = sorter.rows_of(g);
+          if (count == 0) continue;
+          loops.moments(in.x, in.ld, x.cols, list, count, w, shift + g * x.cols, one + g * x.cols,
+                        two + g * x.cols);
+          for (std::int64_t i = 0; i < count; ++i) total[g] += w == nullptr ? 1.0 : w[list[i]];
         }
       }
     });

@@ -180,6 +180,8 @@ class CpuKMeans final : public KMeansPasses {
     centers_t_.assign(centers, centers + k_ * cols_);
     if (radius > radius_) {
       radius_ = 1.25 * radius;
+      radius_t_ = above(radius_);
+      error_ = above((static_cast<double>(cols_) + 12) * kUnit);
       bounds_hold_ = false;
     }
     if (bounds_hold_) loosen(centers);
@@ -229,6 +231,8 @@ class CpuKMeans final : public KMeansPasses {
           best_(static_cast<std::size_t>(of.tile_)),
           second_(static_cast<std::size_t>(of.tile_)),
           norm_(static_cast<std::size_t>(of.tile_)),
+          upper_(static_cast<std::size_t>(of.tile_)),
+          lower_(static_cast<std::size_t>(of.tile_)),
           index_(static_cast<std::size_t>(of.tile_)),
           from_(static_cast<std::size_t>(of.tile_)),
           list_(static_cast<std::size_t>(of.tile_)),
@@ -237,13 +241,12 @@ class CpuKMeans final : public KMeansPasses {
     void plain(std::int64_t row, std::int64_t rows) {
       const Tile<T> tile = reader_.load(row, rows);
       search(tile, rows);
-      const bool bounds = of_.setup_.bounds;
       for (std::int64_t r = 0; r < rows; ++r) {
         const auto i = static_cast<std::size_t>(r);
         from_[i] = of_.labels_[row + r];
         list_[i] = row + r;
-        if (bounds) set_bounds(i);
       }
+      if (of_.setup_.bounds) set_bounds(rows, of_.upper_.data() + row, of_.lower_.data() + row);
       commit(tile, rows);
     }
 
@@ -262,15 +265,20 @@ class CpuKMeans final : public KMeansPasses {
         open += upper < std::max(lower, of_.half_[c]) ? 0 : 1;
       }
       if (open == 0) return;
+      // Where most rows are open their centres still move too far for bounds: nothing is copied.
+      if (4 * open > 3 * rows) return plain(row, rows);
       const Tile<T> tile = reader_.gather(list_.data(), open);
       of_.loops_.norms(tile.x, tile.ld, open, of_.cols_, norm_.data());
       const std::int64_t left = tighten(const_cast<T*>(tile.x), open);
       if (left == 0) return;
       search(tile, left);
+      set_bounds(left, upper_.data(), lower_.data());
       for (std::int64_t r = 0; r < left; ++r) {
         const auto i = static_cast<std::size_t>(r);
-        from_[i] = of_.labels_[list_[i]];
-        set_bounds(i);
+        const auto at = static_cast<std::size_t>(list_[i]);
+        from_[i] = of_.labels_[at];
+        of_.upper_[at] = upper_[i];
+        of_.lower_[at] = lower_[i];
       }
       commit(tile, left);
     }
@@ -292,19 +300,23 @@ class CpuKMeans final : public KMeansPasses {
       if (bounds) of_.loops_.norms(tile.x, tile.ld, rows, of_.cols_, norm_.data());
     }
 
-    double error(double norm) const {
-      const double reach = std::sqrt(norm) + of_.radius_;
-      return (static_cast<double>(of_.cols_) + 4) * kUnit * reach * reach;
+    // e of a row, with room for the rounding of what is computed from it.
+    T error(T norm) const {
+      const T reach = std::sqrt(norm) + of_.radius_t_;
+      return of_.error_ * reach * reach;
     }
+    static constexpr T kUp = 1 + 8 * static_cast<T>(kUnit);
+    static constexpr T kDown = 1 - 8 * static_cast<T>(kUnit);
 
-    // Of row i of the tile, which is row list_[i] of the data.
-    void set_bounds(std::size_t i) {
-      const double norm = static_cast<double>(norm_[i]);
-      const double e = error(norm);
-      const auto at = static_cast<std::size_t>(list_[i]);
-      of_.upper_[at] =
-          above(std::sqrt(std::max(norm + static_cast<double>(best_[i]), 0.0) + 3 * e));
-      of_.lower_[at] = below(std::sqrt(std::max(norm + static_cast<double>(second_[i]) - e, 0.0)));
+    void set_bounds(std::int64_t rows, T* upper, T* lower) const {
+      const T* norm = norm_.data();
+      const T* best = best_.data();
+      const T* second = second_.data();
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const T e = error(norm[r]);
+        upper[r] = std::sqrt(std::max(norm[r] + best[r], T{}) + 3 * e) * kUp;
+        lower[r] = std::sqrt(std::max(norm[r] + second[r] - e, T{})) * kDown;
+      }
     }
 
     // The upper bound from the distance itself; rows that pass then leave the tile. The others
@@ -319,9 +331,8 @@ class CpuKMeans final : public KMeansPasses {
         T dot{};
         of_.loops_.dots(x + r * cols, cols, 1, cols, of_.centers_t_.data() + of_.labels_[at] * cols,
                         T{}, &dot);
-        const double norm = static_cast<double>(norm_[i]);
-        const double d = norm + of_.norms_[c] - 2 * static_cast<double>(dot);
-        const T upper = above(std::sqrt(std::max(d, 0.0) + 3 * error(norm)));
+        const T d = norm_[i] + of_.norms_[c] - 2 * dot;
+        const T upper = std::sqrt(std::max(d, T{}) + 3 * error(norm_[i])) * kUp;
         of_.upper_[at] = std::min(of_.upper_[at], upper);
         if (upper < std::max(of_.lower_[at], of_.half_[c])) continue;
         if (left != r) std::copy_n(x + r * cols, cols, x + left * cols);
@@ -356,7 +367,7 @@ class CpuKMeans final : public KMeansPasses {
     CpuKMeans& of_;
     std::int64_t slot_;
     TileReader<T> reader_;
-    std::vector<T> best_, second_, norm_;
+    std::vector<T> best_, second_, norm_, upper_, lower_;
     std::vector<std::int32_t> index_, from_;
     std::vector<std::int64_t> list_;
     std::vector<double> weight_;
@@ -375,9 +386,10 @@ class CpuKMeans final : public KMeansPasses {
   std::vector<double> sums_, weights_, slot_sums_, slot_weights_;
   std::vector<std::int64_t> counts_, slot_counts_, changed_;
   // For the bounds: centres as T, their squared norms, what the last move did.
-  std::vector<T> centers_t_, move_, half_;
-  std::vector<double> norms_, previous_;
+  std::vector<T> centers_t_, norms_, move_, half_;
+  std::vector<double> previous_;
   double radius_ = 0;
+  T radius_t_{}, error_{};
   std::int32_t farthest_move_ = 0;
   T first_{}, next_{};
   bool bounds_hold_ = false;

@@ -393,39 +393,56 @@ void distances_pass(const Matrix& x, const double* centers, int clusters, void* 
 void potentials_pass(const Matrix& x, const double* weight, const double* point,
                      const double* candidates, int count, double* closest, double* sums,
                      const LearnKernels& kernels, base::ThreadPool& pool) {
-  const std::int64_t all = count + (point == nullptr ? 0 : 1);
-  std::vector<double> points(candidates, candidates + std::int64_t{count} * x.cols);
-  if (point != nullptr) points.insert(points.end(), point, point + x.cols);
-  const PackedPanels<double> panels = pack_points(points.data(), all, x.cols, kernels.f64);
-  const Panels<double> b = panels.view();
-  const std::int64_t ld = panels.padded();
   const std::int64_t tile = tile_rows<double>(x.cols);
   const std::int64_t tiles = (x.rows + tile - 1) / tile;
   std::vector<double> parts(static_cast<std::size_t>(tiles * count));
+  // What is kept is computed in double; candidates are only compared, in x's type.
+  std::vector<double> double_point(static_cast<std::size_t>(x.cols));
+  double point_norm = 0;
+  for (std::int64_t j = 0; point != nullptr && j < x.cols; ++j) {
+    double_point[static_cast<std::size_t>(j)] = -2 * point[j];
+    point_norm += point[j] * point[j];
+  }
   with_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
-    std::vector<WideReader<T>> readers;
-    for (int i = 0; i < pool.size(); ++i) readers.emplace_back(x, kernels);
-    std::vector<std::vector<double>> norms(static_cast<std::size_t>(pool.size()));
-    std::vector<std::vector<double>> z(norms.size());
+    const LearnLoops<T>& loops = loops_of<T>(kernels);
+    const PackedPanels<T> panels = pack_points(candidates, count, x.cols, loops);
+    const Panels<T> b = panels.view();
+    const std::int64_t ld = panels.padded();
+    std::vector<WideReader<T>> wide;
+    for (int i = 0; i < pool.size(); ++i) wide.emplace_back(x, kernels);
+    auto reader = readers<T>(x, loops, pool.size());
     for_tiles(x.rows, tile, pool, [&](std::int64_t row, std::int64_t rows, int thread) {
       const auto t = static_cast<std::size_t>(thread);
-      const Tile<double> in = readers[t].load(row, rows, norms[t]);
-      z[t].resize(static_cast<std::size_t>(tile * ld));
-      kernels.f64.scores(in.x, in.ld, rows, x.cols, &b, z[t].data(), ld);
+      if (point != nullptr) {
+        std::vector<double> norms;
+        std::vector<double> square(static_cast<std::size_t>(rows));
+        const Tile<double> in = wide[t].load(row, rows, norms);
+        kernels.f64.dots(in.x, in.ld, rows, x.cols, double_point.data(), point_norm, square.data());
+        for (std::int64_t r = 0; r < rows; ++r) {
+          const auto i = static_cast<std::size_t>(r);
+          closest[row + r] = std::min(closest[row + r], std::max(norms[i] + square[i], 0.0));
+        }
+      }
+      if (count == 0) return;
+      std::vector<T> norms(static_cast<std::size_t>(rows));
+      std::vector<T> z(static_cast<std::size_t>(rows * ld));
+      const Tile<T> in = reader[t].load(row, rows);
+      loops.norms(in.x, in.ld, rows, x.cols, norms.data());
+      loops.scores(in.x, in.ld, rows, x.cols, &b, z.data(), ld);
       double* part = parts.data() + row / tile * count;
       for (std::int64_t r = 0; r < rows; ++r) {
-        const double norm = norms[t][static_cast<std::size_t>(r)];
-        const double* square = z[t].data() + r * ld;
-        double& least = closest[row + r];
-        if (point != nullptr) least = std::min(least, std::max(norm + square[count], 0.0));
+        const double norm = static_cast<double>(norms[static_cast<std::size_t>(r)]);
+        const T* square = z.data() + r * ld;
         const double w = weight == nullptr ? 1.0 : weight[row + r];
         for (int c = 0; c < count; ++c) {
-          part[c] += w * std::min(least, std::max(norm + square[c], 0.0));
+          const double distance = std::max(norm + static_cast<double>(square[c]), 0.0);
+          part[c] += w * std::min(closest[row + r], distance);
         }
       }
     });
   });
+  if (count == 0) return;
   std::fill_n(sums, count, 0.0);
   for (std::int64_t i = 0; i < tiles; ++i) {
     for (int c = 0; c < count; ++c) sums[c] += parts[static_cast<std::size_t>(i * count + c)];

@@ -393,28 +393,75 @@ void move_rows(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std:
   }
 }
 
-template <class S>
-void moments(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
-             const std::int32_t* group, const double* w, const double* shift, double* first,
-             double* second) {
+// kNv vectors of columns of one group's rows, their sums in registers; kPart: of n columns only.
+template <class S, int kNv, bool kPart, bool kWeighted>
+[[gnu::always_inline]] inline void moments_block(const typename S::T* x, std::int64_t ldx,
+                                                 const std::int32_t* list, std::int64_t count,
+                                                 const double* w, const double* shift,
+                                                 double* first, double* second, std::int64_t n) {
   using V = F64::V;
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const typename S::T* row = x + r * ldx;
-    const std::int64_t at = (group == nullptr ? 0 : group[r]) * cols;
-    const V weight = F64::set1(w == nullptr ? 1.0 : w[r]);
-    std::int64_t j = 0;
-    for (; j + F64::kLanes <= cols; j += F64::kLanes) {
-      const V t = load_wide(row + j) - F64::load(shift + at + j);
-      const V wt = t * weight;
-      F64::store(first + at + j, F64::load(first + at + j) + wt);
-      F64::store(second + at + j, F64::fma(wt, t, F64::load(second + at + j)));
+  V base[kNv], one[kNv], two[kNv];
+#pragma GCC unroll 4
+  for (int v = 0; v < kNv; ++v) {
+    const std::int64_t at = v * F64::kLanes;
+    base[v] = kPart ? F64::load_part(shift + at, n) : F64::load(shift + at);
+    one[v] = kPart ? F64::load_part(first + at, n) : F64::load(first + at);
+    two[v] = kPart ? F64::load_part(second + at, n) : F64::load(second + at);
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    const typename S::T* row = x + list[i] * ldx;
+    const V weight = F64::set1(kWeighted ? w[list[i]] : 1.0);
+#pragma GCC unroll 4
+    for (int v = 0; v < kNv; ++v) {
+      const V value = kPart ? load_wide_part(row, n) : load_wide(row + v * F64::kLanes);
+      const V t = value - base[v];
+      if constexpr (kWeighted) {
+        one[v] = F64::fma(t, weight, one[v]);
+        two[v] = F64::fma(t * weight, t, two[v]);
+      } else {
+        one[v] += t;
+        two[v] = F64::fma(t, t, two[v]);
+      }
     }
-    const std::int64_t n = cols - j;
-    if (n == 0) continue;
-    const V t = load_wide_part(row + j, n) - F64::load_part(shift + at + j, n);
-    const V wt = t * weight;
-    F64::store_part(first + at + j, F64::load_part(first + at + j, n) + wt, n);
-    F64::store_part(second + at + j, F64::fma(wt, t, F64::load_part(second + at + j, n)), n);
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < kNv; ++v) {
+    const std::int64_t at = v * F64::kLanes;
+    if constexpr (kPart) {
+      F64::store_part(first + at, one[v], n);
+      F64::store_part(second + at, two[v], n);
+    } else {
+      F64::store(first + at, one[v]);
+      F64::store(second + at, two[v]);
+    }
+  }
+}
+
+template <class S, bool kWeighted>
+void moments_columns(const typename S::T* x, std::int64_t ldx, std::int64_t cols,
+                     const std::int32_t* list, std::int64_t count, const double* w,
+                     const double* shift, double* first, double* second) {
+  constexpr std::int64_t kWide = 4 * F64::kLanes;
+  std::int64_t j = 0;
+  for (; j + kWide <= cols; j += kWide) {
+    moments_block<S, 4, false, kWeighted>(x + j, ldx, list, count, w, shift + j, first + j,
+                                          second + j, 0);
+  }
+  for (; j < cols; j += F64::kLanes) {
+    const std::int64_t n = cols - j < F64::kLanes ? cols - j : F64::kLanes;
+    moments_block<S, 1, true, kWeighted>(x + j, ldx, list, count, w, shift + j, first + j,
+                                         second + j, n);
+  }
+}
+
+template <class S>
+void moments(const typename S::T* x, std::int64_t ldx, std::int64_t cols, const std::int32_t* list,
+             std::int64_t count, const double* w, const double* shift, double* first,
+             double* second) {
+  if (w == nullptr) {
+    moments_columns<S, false>(x, ldx, cols, list, count, w, shift, first, second);
+  } else {
+    moments_columns<S, true>(x, ldx, cols, list, count, w, shift, first, second);
   }
 }
 

@@ -48,9 +48,10 @@ struct LearnLoops {
   void (*move_rows)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
                     const std::int32_t* to, const std::int32_t* from, const double* w,
                     double* sums);
-  // With t = x[r] - shift[c], c = group[r] (group NULL: 0): first[c] += w t, second[c] += w t^2.
-  void (*moments)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
-                  const std::int32_t* group, const double* w, const double* shift, double* first,
+  // With t = x[r] - shift: first += w[r] t, second += w[r] t^2, for the `count` rows r of a list.
+  // w NULL: 1.
+  void (*moments)(const T* x, std::int64_t ldx, std::int64_t cols, const std::int32_t* list,
+                  std::int64_t count, const double* w, const double* shift, double* first,
                   double* second);
   // dst[r * ldd + j] = x[r][j] - shift[j]
   void (*shift_rows)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
