@@ -123,13 +123,16 @@ class Search {
     double low = 0, low_value = from.value, low_slope = slope0;
     double high = 0, high_value = 0, high_slope = 0;
     bool bracketed = false;
-    for (int i = 0; i < 25; ++i) {
+    for (int i = 0; i < 20; ++i) {
       to.x.resize(from.x.size());
       for (std::size_t j = 0; j < from.x.size(); ++j) to.x[j] = from.x[j] + step * direction[j];
       evaluate(to);
       const double slope = dot(to.gradient, direction);
-      const bool bad = !std::isfinite(to.value) || to.value > from.value + 1e-4 * step * slope0 ||
-                       (low > 0 && to.value >= low_value);
+      // A rise within the rounding of the values is none: there the slopes know better.
+      const double noise = options_.least_progress * std::abs(from.value);
+      const bool bad = !std::isfinite(to.value) ||
+                       to.value > from.value + 1e-4 * step * slope0 + noise ||
+                       (low > 0 && to.value >= low_value + noise);
       if (!bad && std::abs(slope) <= -0.9 * slope0) return true;
       if (bad || slope >= 0) {
         if (bad) {

@@ -38,6 +38,7 @@ class GroupSorter {
           static_cast<std::int32_t>(r);
     }
   }
+  const std::int32_t* rows() const { return list_.data(); }
   std::pair<const std::int32_t*, std::int64_t> rows_of(std::int64_t group) const {
     const auto g = static_cast<std::size_t>(group);
     return {list_.data() + start_[g], start_[g + 1] - start_[g]};
@@ -163,6 +164,7 @@ class CpuLearner final : public Learner {
     const std::int64_t size = std::int64_t{groups} * x.cols;
     const Slots slots(x.rows, tile, 8 * (2 * size + groups));
     std::vector<double> sums(static_cast<std::size_t>(slots.count * (2 * size + groups)));
+    const bool in_place = !x.sparse() && x.col_stride == 1;
     pool_.parallel_for(slots.count, [&](std::int64_t slot, int) {
       double* one = sums.data() + slot * (2 * size + groups);
       double* two = one + size;
@@ -173,12 +175,16 @@ class CpuLearner final : public Learner {
         const std::int64_t rows = std::min(tile, slots.end(slot) - row);
         const Tile<T> in = reader.load(row, rows);
         const double* w = weight == nullptr ? nullptr : weight + row;
+        // The sorted order is none that the processor would guess the next rows from.
+        const bool more = in_place && row + 2 * tile <= x.rows;
+        const T* ahead = more ? in.x + tile * in.ld : nullptr;
         sorter.sort(group == nullptr ? nullptr : group + row, rows);
         for (std::int64_t g = 0; g < groups; ++g) {
           const auto [list, count] = sorter.rows_of(g);
           if (count == 0) continue;
+          const T* next = ahead == nullptr ? nullptr : ahead + (list - sorter.rows()) * in.ld;
           loops.moments(in.x, in.ld, x.cols, list, count, w, shift + g * x.cols, one + g * x.cols,
-                        two + g * x.cols);
+                        two + g * x.cols, next);
           for (std::int64_t i = 0; i < count; ++i) total[g] += w == nullptr ? 1.0 : w[list[i]];
         }
       }

@@ -398,8 +398,10 @@ template <class S, int kNv, bool kPart, bool kWeighted>
 [[gnu::always_inline]] inline void moments_block(const typename S::T* x, std::int64_t ldx,
                                                  const std::int32_t* list, std::int64_t count,
                                                  const double* w, const double* shift,
-                                                 double* first, double* second, std::int64_t n) {
+                                                 double* first, double* second, std::int64_t n,
+                                                 const typename S::T* ahead) {
   using V = F64::V;
+  constexpr int kLine = 64 / sizeof(typename S::T);
   V base[kNv], one[kNv], two[kNv];
 #pragma GCC unroll 4
   for (int v = 0; v < kNv; ++v) {
@@ -411,6 +413,12 @@ template <class S, int kNv, bool kPart, bool kWeighted>
   for (std::int64_t i = 0; i < count; ++i) {
     const typename S::T* row = x + list[i] * ldx;
     const V weight = F64::set1(kWeighted ? w[list[i]] : 1.0);
+    if (ahead != nullptr) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kNv * F64::kLanes; v += kLine) {
+        __builtin_prefetch(ahead + i * ldx + v, 0, 2);
+      }
+    }
 #pragma GCC unroll 4
     for (int v = 0; v < kNv; ++v) {
       const V value = kPart ? load_wide_part(row, n) : load_wide(row + v * F64::kLanes);
@@ -440,28 +448,29 @@ template <class S, int kNv, bool kPart, bool kWeighted>
 template <class S, bool kWeighted>
 void moments_columns(const typename S::T* x, std::int64_t ldx, std::int64_t cols,
                      const std::int32_t* list, std::int64_t count, const double* w,
-                     const double* shift, double* first, double* second) {
+                     const double* shift, double* first, double* second,
+                     const typename S::T* ahead) {
   constexpr std::int64_t kWide = 4 * F64::kLanes;
   std::int64_t j = 0;
   for (; j + kWide <= cols; j += kWide) {
     moments_block<S, 4, false, kWeighted>(x + j, ldx, list, count, w, shift + j, first + j,
-                                          second + j, 0);
+                                          second + j, 0, ahead == nullptr ? ahead : ahead + j);
   }
   for (; j < cols; j += F64::kLanes) {
     const std::int64_t n = cols - j < F64::kLanes ? cols - j : F64::kLanes;
     moments_block<S, 1, true, kWeighted>(x + j, ldx, list, count, w, shift + j, first + j,
-                                         second + j, n);
+                                         second + j, n, ahead == nullptr ? ahead : ahead + j);
   }
 }
 
 template <class S>
 void moments(const typename S::T* x, std::int64_t ldx, std::int64_t cols, const std::int32_t* list,
              std::int64_t count, const double* w, const double* shift, double* first,
-             double* second) {
+             double* second, const typename S::T* ahead) {
   if (w == nullptr) {
-    moments_columns<S, false>(x, ldx, cols, list, count, w, shift, first, second);
+    moments_columns<S, false>(x, ldx, cols, list, count, w, shift, first, second, ahead);
   } else {
-    moments_columns<S, true>(x, ldx, cols, list, count, w, shift, first, second);
+    moments_columns<S, true>(x, ldx, cols, list, count, w, shift, first, second, ahead);
   }
 }
 

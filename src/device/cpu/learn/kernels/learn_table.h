@@ -49,10 +49,10 @@ struct LearnLoops {
                     const std::int32_t* to, const std::int32_t* from, const double* w,
                     double* sums);
   // With t = x[r] - shift: first += w[r] t, second += w[r] t^2, for the `count` rows r of a list.
-  // w NULL: 1.
+  // w NULL: 1. ahead: rows that the next call will want, as many as this one has, or NULL.
   void (*moments)(const T* x, std::int64_t ldx, std::int64_t cols, const std::int32_t* list,
                   std::int64_t count, const double* w, const double* shift, double* first,
-                  double* second);
+                  double* second, const T* ahead);
   // dst[r * ldd + j] = x[r][j] - shift[j]
   void (*shift_rows)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
                      const T* shift, T* dst, std::int64_t ldd);
