@@ -28,5 +28,7 @@ void add_quantize(CLI::App& app, Context& context);
 void add_info(CLI::App& app, Context& context);
 void add_devices(CLI::App& app, Context& context);
 void add_pull(CLI::App& app, Context& context);
+void add_fit(CLI::App& app, Context& context);
+void add_predict(CLI::App& app, Context& context);
 
 }  // namespace pronghorn::cli

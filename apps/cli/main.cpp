@@ -45,6 +45,8 @@ int run(int argc, char** argv) {
   add_info(app, context);
   add_devices(app, context);
   add_pull(app, context);
+  add_fit(app, context);
+  add_predict(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
