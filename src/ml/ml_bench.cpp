@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Times the passes of machine learning on 1, 2, 4 ... threads, one JSON line each:
+//   ml_bench [rows of the k-means data, 2000000] [most threads]
+// The first line is the speed at which the processor reads memory, as the other passes read it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <random>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "device/cpu/learn/cpu_learner.h"
+#include "ml/gaussian_nb.h"
+#include "ml/kmeans.h"
+
+namespace {
+
+using namespace pronghorn;
+
+double seconds(const std::function<void()>& body) {
+  double best = 1e9, total = 0;
+  for (int i = 0; i < 3 || (total < 0.4 && i < 20); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    best = std::min(best, time.count());
+    total += time.count();
+  }
+  return best;
+}
+
+struct Data {
+  // Rows around 64 points, `spread` deviations from one another.
+  Data(std::int64_t rows, std::int64_t cols, int groups, double spread) {
+    std::mt19937_64 random(20261124);
+    std::normal_distribution<double> normal;
+    std::vector<float> points(static_cast<std::size_t>(groups * cols));
+    for (float& p : points) p = static_cast<float>(spread * normal(random));
+    // Noise is drawn once and used from another place for every row: drawing it all takes longer
+    // than the measurement.
+    std::vector<float> noise(1 << 20);
+    for (float& v : noise) v = static_cast<float>(normal(random));
+    values.resize(static_cast<std::size_t>(rows * cols));
+    group.resize(static_cast<std::size_t>(rows));
+    base::ThreadPool pool(base::available_cores());
+    pool.parallel_for(rows / 1000, [&](std::int64_t piece, int) {
+      std::mt19937_64 own(static_cast<std::uint64_t>(piece));
+      for (std::int64_t r = piece * 1000; r < (piece + 1) * 1000; ++r) {
+        const std::uint64_t drawn = own();
+        const auto g = static_cast<std::int64_t>(drawn % static_cast<std::uint64_t>(groups));
+        group[static_cast<std::size_t>(r)] = static_cast<std::int32_t>(g);
+        for (std::int64_t c = 0; c < cols; ++c) {
+          values[static_cast<std::size_t>(r * cols + c)] =
+              points[static_cast<std::size_t>(g * cols + c)] +
+              noise[((drawn >> 20) + static_cast<std::uint64_t>(c)) & (noise.size() - 1)];
+        }
+      }
+    });
+    x.data = values.data();
+    x.dtype = device::Dtype::kF32;
+    x.rows = rows / 1000 * 1000;
+    x.cols = cols;
+    x.row_stride = cols;
+    x.col_stride = 1;
+  }
+  std::vector<float> values;
+  std::vector<std::int32_t> group;
+  device::Matrix x;
+};
+
+void report(const char* pass, int threads, double time, const device::Matrix& x, double flops,
+            double& one) {
+  if (threads == 1) one = time;
+  const double bytes = static_cast<double>(x.rows * x.cols * x.element_size());
+  fmt::print(
+      "{{\"pass\": \"{}\", \"threads\": {}, \"ms\": {:.3f}, \"gb_per_s\": {:.2f}, "
+      "\"gflop_per_s\": {:.1f}, \"efficiency\": {:.3f}}}\n",
+      pass, threads, time * 1e3, bytes / time * 1e-9, flops / time * 1e-9, one / time / threads);
+  std::fflush(stdout);
+}
+
+void run(std::int64_t rows, int most) {
+  constexpr int kClusters = 64, kClasses = 10, kGroups = 16;
+  const Data blobs(rows, 64, kClusters, 0.3);
+  const Data wide(rows / 2, 128, kClasses, 0.3);
+  Data bayes(rows, 64, kGroups, 1.0);
+  std::vector<double> centers;
+  for (std::int64_t i = 0; i < kClusters * 64; ++i) {
+    centers.push_back(static_cast<double>(blobs.values[static_cast<std::size_t>(i)]));
+  }
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(rows));
+  std::vector<std::int32_t> binary(wide.group);
+  for (std::int32_t& y : binary) y &= 1;
+  const auto products = [](const device::Matrix& x, double each) {
+    return static_cast<double>(x.rows * x.cols) * each;
+  };
+  std::vector<double> ones(16, 1e9);
+  for (int threads = 1; threads <= most; threads *= 2) {
+    const auto learner = device::cpu::make_learner(threads);
+    report("read", threads, seconds([&] { learner->find_not_finite(blobs.x); }), blobs.x, 0,
+           ones[0]);
+    report("kmeans predict", threads, seconds([&] {
+             learner->nearest(blobs.x, nullptr, centers.data(), kClusters, labels.data(), nullptr);
+           }),
+           blobs.x, products(blobs.x, 2 * kClusters), ones[1]);
+    device::KMeansSetup setup;
+    setup.x = blobs.x;
+    setup.clusters = kClusters;
+    const auto passes = learner->kmeans(setup);
+    report("kmeans lloyd", threads, seconds([&] { passes->assign(centers.data()); }), blobs.x,
+           products(blobs.x, 2 * kClusters), ones[2]);
+    std::vector<double> count(kGroups), means(kGroups * 64), variances(kGroups * 64);
+    report("gaussian_nb fit", threads, seconds([&] {
+             std::fill(count.begin(), count.end(), 0.0);
+             ml::gaussian_nb_fit(*learner, bayes.x, bayes.group.data(), nullptr, kGroups,
+                                 count.data(), means.data(), variances.data());
+           }),
+           bayes.x, 0, ones[3]);
+    const std::vector<double> prior(kGroups, -1.0);
+    report("gaussian_nb predict", threads, seconds([&] {
+             ml::gaussian_nb_predict(*learner, bayes.x, prior.data(), means.data(),
+                                     variances.data(), kGroups, device::Output::kLabel,
+                                     labels.data());
+           }),
+           bayes.x, products(bayes.x, 4 * kGroups), ones[4]);
+    for (const int outputs : {kClasses, 1}) {
+      device::LogisticSetup logistic;
+      logistic.x = wide.x;
+      logistic.y = outputs == 1 ? binary.data() : wide.group.data();
+      logistic.outputs = outputs;
+      const auto loss = learner->logistic(logistic);
+      std::vector<double> coef(static_cast<std::size_t>(outputs) * 128, 0.01), bias(16),
+          coef_gradient(coef), bias_gradient(16);
+      report(outputs == 1 ? "logistic 2 classes" : "logistic 10 classes", threads, seconds([&] {
+               loss->loss_gradient(coef.data(), bias.data(), coef_gradient.data(),
+                                   bias_gradient.data());
+             }),
+             wide.x, products(wide.x, 4 * outputs), ones[outputs == 1 ? 5 : 6]);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::int64_t rows = argc > 1 ? std::atoll(argv[1]) / 1000 * 1000 : 2000000;
+  const int most = argc > 2 ? std::atoi(argv[2]) : base::available_cores();
+  if (rows < 2000 || most < 1) {
+    fmt::print(stderr, "ml_bench [rows, from 2000] [threads, from 1]\n");
+    return 2;
+  }
+  run(rows, most);
+}
