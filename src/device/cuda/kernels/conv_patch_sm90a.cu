@@ -23,7 +23,7 @@
 namespace pronghorn::device::cuda {
 namespace {
 
-constexpr int kGroups = 4;
+constexpr int kGroups = 3;
 constexpr int kMi = 2;
 constexpr int kRows = 64 * kMi;
 constexpr int kN = 64;
@@ -109,15 +109,19 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     return;
   }
 
-  take_registers<112>();
+  take_registers<160>();
   const int group = warp / 4;
   const int quad = lane % 4;
   barrier_wait(weights_full, 0);
   wait_for_previous_launch();
 
-  int index = 0;
-  for (int t = blockIdx.x; t < job.tiles; t += gridDim.x, ++index) {
-    if (index % kGroups != group) continue;
+  const Channels held = load_channels(job.base, quad * 16);
+  int stage = group % job.stages;
+  int rounds = group / job.stages;
+  std::uint32_t turn_parity = group == 0;
+
+  const int step = static_cast<int>(kGroups * gridDim.x);
+  for (int t = static_cast<int>(blockIdx.x + group * gridDim.x); t < job.tiles; t += step) {
     // The pixel where the tile begins.
     int n = 0, y = 0, x = 0;
     if constexpr (kPixel == 16) {
@@ -153,9 +157,9 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     }
     const uint4 res[1][1] = {};
 
-    barrier_wait(turn + 8 * group, (index / kGroups & 1) ^ (group == 0));
-    const int stage = index % job.stages;
-    barrier_wait(full + 8 * stage, index / job.stages & 1);
+    barrier_wait(turn + 8 * group, turn_parity);
+    turn_parity ^= 1;
+    barrier_wait(full + 8 * stage, static_cast<std::uint32_t>(rounds & 1));
     const std::uint32_t patch = ring + stage * job.stage_bytes;
     int acc[kMi][kN / 2];
     int shift = 0, kw = 0;
@@ -185,12 +189,12 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     if (lane == 0) barrier_arrive(turn + 8 * ((group + 1) % kGroups));
     wgmma_wait<0>();
     if (lane == 0) barrier_arrive(empty + 8 * stage);
-
-    if (job.full) {
-      finish_tile<kMi, kN, false, true>(job.base, acc, res, place, quad * 16);
-    } else {
-      finish_tile<kMi, kN, false, false>(job.base, acc, res, place, quad * 16);
+    stage += kGroups;
+    while (stage >= job.stages) {
+      stage -= job.stages;
+      ++rounds;
     }
+    finish_tile<kMi, kN, false, kGroups == 3>(job.base, job.full, held, acc, res, place, quad * 16);
   }
 #endif
 }
@@ -242,7 +246,7 @@ float patch_estimate(const ConvProblem& p, std::int32_t gpu_multiprocessors) {
                                  ? (wgmma_rows(p) + kRows - 1) / kRows
                                  : std::int64_t{p.n} * ((p.oh + box_rows(p) - 1) / box_rows(p));
   const auto more = static_cast<float>((tiles + gpu_multiprocessors - 1) / gpu_multiprocessors - 1);
-  return 2.04f + 5.04f * k + more * (0.46f + 1.02f * k);
+  return 2.69f + 1.04f * k + more * (0.32f + 1.14f * k);
 }
 
 int patch_prepare() {

@@ -46,7 +46,33 @@ struct Tile {
   static constexpr std::uint32_t kSrcBytes = kRows * kK;
   static constexpr std::uint32_t kWeightBytes = kN * kK;
   static constexpr int kThreads = kGroups * 128 + 128;  // the producer has a warpgroup's place
-  static constexpr int kRegisters = kGroups == 2 ? 240 : 112;  // of a thread that multiplies
+  static constexpr int kRegisters = kGroups == 2   ? 240
+                                    : kGroups == 3 ? 160
+                                                   : 112;  // of a thread that multiplies
+};
+
+// Tiles of a block: every gridDim.x-th of all, channels first; or every `each`-th of those, from
+// `first` on.
+struct Walk {
+  int row_tile, column_tile;
+  int row_step, column_step;
+
+  __device__ __forceinline__ Walk(const Job& job, int first, int each) {
+    const int at = static_cast<int>(blockIdx.x + first * gridDim.x);
+    const int step = static_cast<int>(each * gridDim.x);
+    row_tile = at / job.column_tiles;
+    column_tile = at - row_tile * job.column_tiles;
+    row_step = step / job.column_tiles;
+    column_step = step - row_step * job.column_tiles;
+  }
+  __device__ __forceinline__ void next(const Job& job) {
+    row_tile += row_step;
+    column_tile += column_step;
+    if (column_tile >= job.column_tiles) {
+      column_tile -= job.column_tiles;
+      ++row_tile;
+    }
+  }
 };
 
 template <int kMi, int kN, int kK, int kGroups, bool kShared, bool kRes>
@@ -80,7 +106,6 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
   __syncthreads();
   allow_next_launch();
 
-  const int tiles = job.row_tiles * job.column_tiles;
   if (warp >= kGroups * 4) {
     give_registers<24>();
     if (warp != kGroups * 4 || lane != 0) return;
@@ -96,9 +121,9 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     wait_for_previous_launch();
     int stage = 0;
     std::uint32_t parity = 1;  // a fresh barrier counts as passed with this
-    for (int t = blockIdx.x; t < tiles; t += gridDim.x) {
-      const int column = t % job.column_tiles * kN;
-      const int row = t / job.column_tiles * T::kRows;
+    for (Walk at_tile(job, 0, 1); at_tile.row_tile < job.row_tiles; at_tile.next(job)) {
+      const int column = at_tile.column_tile * kN;
+      const int row = at_tile.row_tile * T::kRows;
       int w = 0, h = 0, n = 0;
       if (job.base.source == WgmmaSource::kWindows) {
         const int line = row / job.base.ow;
@@ -143,12 +168,27 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
   if (job.resident) barrier_wait(weights_full, 0);
   wait_for_previous_launch();
 
-  int index = 0;
-  for (int t = blockIdx.x; t < tiles; t += gridDim.x, ++index) {
-    if (!kShared && index % kGroups != group) continue;
-    const int column = t % job.column_tiles * kN;
-    const int row = t / job.column_tiles * T::kRows + (kShared ? group * T::kGroupRows : 0) +
-                    warp % 4 * 16 + lane / 4;
+  // The constants of this thread's channels stay in registers where there are enough.
+  constexpr bool kHeld = kGroups == 3 && kN == 64;
+  Channels held = {};
+  if constexpr (kHeld) {
+    held =
+        load_channels(job.base, static_cast<int>(blockIdx.x) % job.column_tiles * kN + quad * 16);
+  }
+  // The place in the ring of this warpgroup's next stage, and how often the ring had gone round.
+  const int skipped = kShared ? 0 : (kGroups - 1) * job.base.steps;  // stages of the others
+  const int before = kShared ? 0 : group * job.base.steps;
+  int stage = before % job.stages;
+  int rounds = before / job.stages;
+  const int skipped_stages = skipped % job.stages;
+  const int skipped_rounds = skipped / job.stages;
+  std::uint32_t turn_parity = group == 0;
+
+  for (Walk tile(job, kShared ? 0 : group, kShared ? 1 : kGroups); tile.row_tile < job.row_tiles;
+       tile.next(job)) {
+    const int column = tile.column_tile * kN;
+    const int row =
+        tile.row_tile * T::kRows + (kShared ? group * T::kGroupRows : 0) + warp % 4 * 16 + lane / 4;
     std::int32_t place[kMi * 2];  // of this thread's rows; negative: none
 #pragma unroll
     for (int i = 0; i < kMi * 2; ++i) {
@@ -173,15 +213,13 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     // Warpgroups take from the ring in turn: one that waited for a stage's second filling before
     // the first had come could not tell the two apart.
     if constexpr (!kShared) {
-      barrier_wait(turn + 8 * group, (index / kGroups & 1) ^ (group == 0));
+      barrier_wait(turn + 8 * group, turn_parity);
+      turn_parity ^= 1;
     }
     int acc[kMi][kN / 2];
-    const int first = index * job.base.steps;
-    int stage = first % job.stages;
-    std::uint32_t parity = first / job.stages & 1;
     int previous = 0;
     for (int k = 0; k < job.base.steps; ++k) {
-      barrier_wait(full + 8 * stage, parity);
+      barrier_wait(full + 8 * stage, static_cast<std::uint32_t>(rounds & 1));
       const std::uint32_t at = base + stage * stage_bytes;
       const std::uint64_t a = matrix<kK>(at + (kShared ? group * T::kGroupRows * kK : 0));
       const std::uint64_t b =
@@ -202,18 +240,21 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
       previous = stage;
       if (++stage == job.stages) {
         stage = 0;
-        parity ^= 1;
+        ++rounds;
       }
     }
     if (!kShared && lane == 0) barrier_arrive(turn + 8 * ((group + 1) % kGroups));
     wgmma_wait<0>();
     if (lane == 0) barrier_arrive(empty + 8 * previous);
 
-    if (job.full) {
-      finish_tile<kMi, kN, kRes, true>(job.base, acc, res, place, column + quad * 16);
-    } else {
-      finish_tile<kMi, kN, kRes, false>(job.base, acc, res, place, column + quad * 16);
+    stage += skipped_stages;
+    rounds += skipped_rounds;
+    if (stage >= job.stages) {
+      stage -= job.stages;
+      ++rounds;
     }
+    finish_tile<kMi, kN, kRes, kHeld>(job.base, job.full, held, acc, res, place,
+                                      column + quad * 16);
   }
 #endif
 }
@@ -245,27 +286,26 @@ constexpr Variant variant(const char* name, bool resident, WgmmaCost cost) {
 
 // rows x channels x inner, warpgroups with tiles of their own ("x") or sharing one ("+").
 constexpr Variant kVariants[] = {
-    variant<1, 64, 64, 4, false>("64x64x64 x4", false, {3.20f, 2.06f, 0.18f, 0.07f, 3.40f}),
-    variant<1, 64, 64, 4, false>("64x64x64 x4 resident", true, {3.26f, 1.31f, 0.16f, 0.10f, 2.89f}),
-    variant<2, 64, 64, 4, false>("128x64x64 x4 resident", true,
-                                 {3.50f, 1.81f, 0.35f, 0.47f, 3.10f}),
-    variant<1, 256, 64, 2, false>("64x256x64 x2 resident", true, {4.23f, 0, 1.29f, 0.31f, 0}),
-    variant<1, 128, 64, 4, false>("64x128x64 x4 resident", true, {3.99f, 0, 0.51f, 0.24f, 0}),
-    variant<1, 64, 128, 4, false>("64x64x128 x4", false, {2.99f, 1.23f, 0.24f, 0, 1.50f}),
-    variant<2, 64, 128, 4, false>("128x64x128 x4 resident", true,
-                                  {3.16f, 1.57f, 0.59f, 0.33f, 1.84f}),
-    variant<1, 128, 128, 4, false>("64x128x128 x4", false, {3.31f, 1.50f, 0.51f, 0.14f, 1.66f}),
+    variant<1, 64, 64, 4, false>("64x64x64 x4", false, {2.44f, 2.73f, 0.19f, 0.07f, 3.35f}),
+    variant<1, 64, 64, 4, false>("64x64x64 x4 resident", true, {2.61f, 2.35f, 0.12f, 0.12f, 2.82f}),
+    variant<2, 64, 64, 3, false>("128x64x64 x3 resident", true,
+                                 {2.70f, 2.09f, 0.18f, 0.32f, 3.43f}),
+    variant<1, 128, 64, 4, false>("64x128x64 x4 resident", true, {3.39f, 0, 0.53f, 0.30f, 0}),
+    variant<1, 64, 128, 4, false>("64x64x128 x4", false, {2.41f, 1.47f, 0.20f, 0.01f, 1.55f}),
+    variant<2, 64, 128, 3, false>("128x64x128 x3 resident", true,
+                                  {2.43f, 1.56f, 0.48f, 0.04f, 1.48f}),
+    variant<1, 128, 128, 4, false>("64x128x128 x4", false, {3.28f, 1.55f, 0.48f, 0.27f, 1.66f}),
     variant<1, 128, 128, 4, false>("64x128x128 x4 resident", true,
-                                   {3.32f, 1.55f, 0.45f, 0.08f, 1.65f}),
-    variant<2, 128, 128, 2, false>("128x128x128 x2", false, {3.70f, 2.19f, 1.13f, 0.27f, 2.21f}),
+                                   {2.91f, 2.08f, 0.46f, 0.19f, 1.57f}),
+    variant<2, 128, 128, 2, false>("128x128x128 x2", false, {3.30f, 2.19f, 1.04f, 0.32f, 2.34f}),
     variant<2, 128, 128, 2, false>("128x128x128 x2 resident", true,
-                                   {3.64f, 2.28f, 1.14f, 0.14f, 2.09f}),
-    variant<1, 256, 128, 2, false>("64x256x128 x2", false, {3.73f, 2.30f, 1.48f, 0.03f, 2.19f}),
+                                   {3.24f, 2.26f, 1.09f, 0.17f, 2.12f}),
+    variant<1, 256, 128, 2, false>("64x256x128 x2", false, {3.74f, 2.18f, 1.22f, 0.48f, 2.10f}),
     variant<1, 256, 128, 2, false>("64x256x128 x2 resident", true,
-                                   {3.44f, 3.19f, 1.29f, 0.05f, 2.40f}),
-    variant<1, 256, 128, 2, true>("128x256x128 +2", false, {4.64f, 4.32f, 2.61f, 0.66f, 4.64f}),
-    variant<2, 128, 128, 2, true>("256x128x128 +2", false, {4.32f, 4.30f, 2.52f, 0.38f, 4.81f}),
-    variant<1, 128, 128, 2, true>("128x128x128 +2", false, {3.52f, 2.21f, 1.50f, 0.25f, 2.94f}),
+                                   {3.43f, 3.02f, 1.03f, 0.31f, 2.48f}),
+    variant<1, 256, 128, 2, true>("128x256x128 +2", false, {4.48f, 4.32f, 2.60f, 0.47f, 4.68f}),
+    variant<2, 128, 128, 2, true>("256x128x128 +2", false, {3.92f, 4.32f, 2.35f, 0.40f, 4.91f}),
+    variant<1, 128, 128, 2, true>("128x128x128 +2", false, {3.38f, 2.19f, 1.35f, 0.25f, 2.90f}),
 };
 constexpr std::int32_t kTileVariants = sizeof(kVariants) / sizeof(kVariants[0]);
 constexpr std::int32_t kPatchVariant = kTileVariants + kClusterVariants;

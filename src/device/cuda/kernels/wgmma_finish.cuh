@@ -40,11 +40,28 @@ __device__ __forceinline__ float residual(std::uint32_t word, int byte, float of
   return __fsub_rn(__uint_as_float(__byte_perm(word, 0x4b000000u, 0x7650u + byte)), offset);
 }
 
-// Finishes and stores a thread's part of a tile: rows at `place`, 16 channels from `channel` on of
-// each 64.
-template <int kMi, int kN, bool kRes, bool kFull>
-__device__ __forceinline__ void finish_tile(
-    const WgmmaJob& job, const int (&acc)[kMi][kN / 2],
+// The constants of four neighbouring channels, and of 16.
+struct Quad {
+  int4 bias;
+  float4 m;
+};
+struct Channels {
+  Quad quads[4];
+};
+
+__device__ __forceinline__ Quad load_quad(const WgmmaJob& job, int channel) {
+  return {__ldg(reinterpret_cast<const int4*>(job.bias + channel)),
+          __ldg(reinterpret_cast<const float4*>(job.m + channel))};
+}
+
+__device__ __forceinline__ Channels load_channels(const WgmmaJob& job, int channel) {
+  return {load_quad(job, channel), load_quad(job, channel + 4), load_quad(job, channel + 8),
+          load_quad(job, channel + 12)};
+}
+
+template <int kMi, int kN, bool kRes, bool kHeld, bool kFull>
+__device__ __forceinline__ void finish_rows(
+    const WgmmaJob& job, const Channels& held, const int (&acc)[kMi][kN / 2],
     const uint4 (&res)[kRes ? kMi * 2 : 1][kRes ? kN / 64 : 1],
     const std::int32_t (&place)[kMi * 2], int channel) {
   auto* dst = static_cast<std::uint8_t*>(job.dst);
@@ -54,28 +71,26 @@ __device__ __forceinline__ void finish_tile(
     std::uint32_t out[kMi * 2][4];
 #pragma unroll
     for (int v = 0; v < 4; ++v) {
-      const int c = channel + g * 64 + v * 4;
-      const int4 bias = __ldg(reinterpret_cast<const int4*>(job.bias + c));
-      const float4 m = __ldg(reinterpret_cast<const float4*>(job.m + c));
+      const Quad c = kHeld ? held.quads[v] : load_quad(job, channel + g * 64 + v * 4);
 #pragma unroll
       for (int i = 0; i < kMi * 2; ++i) {
         const int* d = &acc[i / 2][g * 32 + v * 8 + i % 2 * 2];
-        const float s0 = __int2float_rn(d[0] + bias.x);
-        const float s1 = __int2float_rn(d[1] + bias.y);
-        const float s2 = __int2float_rn(d[4] + bias.z);
-        const float s3 = __int2float_rn(d[5] + bias.w);
+        const float s0 = __int2float_rn(d[0] + c.bias.x);
+        const float s1 = __int2float_rn(d[1] + c.bias.y);
+        const float s2 = __int2float_rn(d[4] + c.bias.z);
+        const float s3 = __int2float_rn(d[5] + c.bias.w);
         if constexpr (kRes) {
           const uint4 q = res[i][g];
           const std::uint32_t word = v == 0 ? q.x : v == 1 ? q.y : v == 2 ? q.z : q.w;
           const float m_res = job.finish.m_res;
           out[i][v] = finish4<kFull>(
-              __fmaf_rn(s0, m.x, __fmul_rn(residual(word, 0, offset), m_res)),
-              __fmaf_rn(s1, m.y, __fmul_rn(residual(word, 1, offset), m_res)),
-              __fmaf_rn(s2, m.z, __fmul_rn(residual(word, 2, offset), m_res)),
-              __fmaf_rn(s3, m.w, __fmul_rn(residual(word, 3, offset), m_res)), job.finish);
+              __fmaf_rn(s0, c.m.x, __fmul_rn(residual(word, 0, offset), m_res)),
+              __fmaf_rn(s1, c.m.y, __fmul_rn(residual(word, 1, offset), m_res)),
+              __fmaf_rn(s2, c.m.z, __fmul_rn(residual(word, 2, offset), m_res)),
+              __fmaf_rn(s3, c.m.w, __fmul_rn(residual(word, 3, offset), m_res)), job.finish);
         } else {
-          out[i][v] = finish4<kFull>(__fmul_rn(s0, m.x), __fmul_rn(s1, m.y), __fmul_rn(s2, m.z),
-                                     __fmul_rn(s3, m.w), job.finish);
+          out[i][v] = finish4<kFull>(__fmul_rn(s0, c.m.x), __fmul_rn(s1, c.m.y),
+                                     __fmul_rn(s2, c.m.z), __fmul_rn(s3, c.m.w), job.finish);
         }
       }
     }
@@ -85,6 +100,22 @@ __device__ __forceinline__ void finish_tile(
       *reinterpret_cast<uint4*>(dst + place[i] + g * 64) =
           make_uint4(out[i][0], out[i][1], out[i][2], out[i][3]);
     }
+  }
+}
+
+// Finishes and stores a thread's part of a tile: rows at `place` (none where negative), 16 channels
+// from `channel` on of each 64. With kHeld, for kN 64, their constants are in `held`, else they are
+// read.
+template <int kMi, int kN, bool kRes, bool kHeld>
+__device__ __forceinline__ void finish_tile(
+    const WgmmaJob& job, bool full, const Channels& held, const int (&acc)[kMi][kN / 2],
+    const uint4 (&res)[kRes ? kMi * 2 : 1][kRes ? kN / 64 : 1],
+    const std::int32_t (&place)[kMi * 2], int channel) {
+  static_assert(!kHeld || kN == 64);
+  if (full) {
+    finish_rows<kMi, kN, kRes, kHeld, true>(job, held, acc, res, place, channel);
+  } else {
+    finish_rows<kMi, kN, kRes, kHeld, false>(job, held, acc, res, place, channel);
   }
 }
 
