@@ -55,57 +55,57 @@ __global__ void __launch_bounds__(kThreads)
   dst[i] = value;
 }
 
-constexpr int kMostRow = 4096;  // bytes of a source row that frame_rows takes
+// The rewritten first layer of photographs: blocks of 2 x 2 pixels of 3 channels. A thread block
+// makes one row of blocks. It brings the two source rows into shared memory, 16 bytes at a time,
+// with their borders beside them, so that each thread just picks its 2 x 6 bytes.
+constexpr int kMostRow = 4096;  // bytes of a source row that frame_photograph takes
+constexpr int kMargin = 32;     // bytes before and behind it for the border
 
-// The rewritten first layer: blocks of up to 16 channels. A thread block makes one row of blocks:
-// it brings the source rows below it into shared memory 16 bytes at a time where they are aligned,
-// then each thread picks the bytes of its block.
 __global__ void __launch_bounds__(kThreads)
-    frame_rows(Frame f, const std::uint8_t* src, const std::uint8_t* fill, std::uint8_t* dst) {
+    frame_photograph(Frame f, const std::uint8_t* src, const std::uint8_t* fill,
+                     std::uint8_t* dst) {
   extern __shared__ __align__(16) std::uint8_t rows[];
-  const int width = f.iw * f.ic;
-  const int pitch = (width + 15) / 16 * 16;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int width = f.iw * 3;
+  const int pitch = width + 2 * kMargin;
   const int line = static_cast<int>(blockIdx.x);
-  const int top = line % f.oh * f.bh - f.top;
+  const int top = line % f.oh * 2 - f.top;
   const std::uint8_t* image = src + std::int64_t{line / f.oh} * f.ih * width;
-  const bool aligned = width % 16 == 0;
-  for (int r = 0; r < f.bh; ++r) {
-    if (top + r < 0 || top + r >= f.ih) continue;
+  for (int r = 0; r < 2; ++r) {
+    std::uint8_t* row = rows + r * pitch + kMargin;
+    if (top + r < 0 || top + r >= f.ih) {
+      for (int i = thread - kMargin; i < width + kMargin; i += kThreads) {
+        row[i] = fill[(i + 3 * kMargin) % 3];
+      }
+      continue;
+    }
     const std::uint8_t* from = image + std::int64_t{top + r} * width;
-    if (aligned) {
-      for (int i = static_cast<int>(threadIdx.x) * 16; i < width; i += kThreads * 16) {
-        *reinterpret_cast<uint4*>(rows + r * pitch + i) = *reinterpret_cast<const uint4*>(from + i);
-      }
-    } else {
-      for (int i = static_cast<int>(threadIdx.x); i < width; i += kThreads) {
-        rows[r * pitch + i] = from[i];
-      }
+    for (int i = thread * 16; i < width; i += kThreads * 16) {
+      *reinterpret_cast<uint4*>(row + i) = *reinterpret_cast<const uint4*>(from + i);
+    }
+    if (thread < 2 * kMargin) {
+      const int i = thread < kMargin ? thread - kMargin : width + thread - kMargin;
+      row[i] = fill[(i + 3 * kMargin) % 3];
     }
   }
   __syncthreads();
-  for (int block = static_cast<int>(threadIdx.x); block < f.ow; block += kThreads) {
-    const int left = block * f.bw - f.left;
+  for (int block = thread; block < f.ow; block += kThreads) {
+    const std::uint8_t* first = rows + kMargin + (block * 2 - f.left) * 3;
     Bytes<16> bytes{};
-    int r = 0;
-    int s = 0;
-    int c = 0;
 #pragma unroll
-    for (int channel = 0; channel < 16; ++channel) {
-      if (r < f.bh) {
-        const int x = left + s;
-        const bool in = top + r >= 0 && top + r < f.ih && x >= 0 && x < f.iw;
-        bytes.at[channel] = in ? rows[r * pitch + x * f.ic + c] : fill[c];
-      }
-      if (++c == f.ic) {
-        c = 0;
-        if (++s == f.bw) {
-          s = 0;
-          ++r;
-        }
-      }
+    for (int i = 0; i < 6; ++i) {
+      bytes.at[i] = first[i];
+      bytes.at[6 + i] = first[pitch + i];
     }
     store(dst + (std::int64_t{line} * f.ow + block) * 16, bytes);
   }
+}
+
+// Whether the border on either side fits its margin.
+bool is_photograph(const Frame& f) {
+  const int right = f.ow * 2 - f.left - f.iw;
+  return f.ic == 3 && f.bh == 2 && f.bw == 2 && f.oc == 16 && f.iw * 3 % 16 == 0 &&
+         f.iw * 3 <= kMostRow && f.left * 3 <= kMargin && right * 3 <= kMargin && f.left >= 0;
 }
 
 // The window of an output pixel, cut to the source.
@@ -312,10 +312,10 @@ __global__ void __launch_bounds__(kThreads)
 int launch_frame(const Frame& f, const std::uint8_t* src, const std::uint8_t* fill,
                  std::uint8_t* dst, Stream stream) {
   const std::int64_t pixels = std::int64_t{f.n} * f.oh * f.ow;
-  if (f.oc == 16 && f.bh * f.bw * f.ic <= 16 && f.iw * f.ic <= kMostRow / f.bh) {
+  if (is_photograph(f)) {
     const auto lines = static_cast<unsigned>(std::int64_t{f.n} * f.oh);
-    const auto bytes = static_cast<std::size_t>((f.iw * f.ic + 15) / 16 * 16 * f.bh);
-    frame_rows<<<lines, kThreads, bytes, stream>>>(f, src, fill, dst);
+    const auto bytes = static_cast<std::size_t>(2 * (f.iw * 3 + 2 * kMargin));
+    frame_photograph<<<lines, kThreads, bytes, stream>>>(f, src, fill, dst);
   } else {
     frame_bytes<<<blocks(pixels * f.oc), kThreads, 0, stream>>>(f, src, fill, dst, pixels * f.oc);
   }
