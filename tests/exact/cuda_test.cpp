@@ -2,14 +2,21 @@
 // The CUDA device against the reference: whole programs, with each row of its kernel table forced.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.h"
+#include "device/cpu/cpu_device.h"
 #include "device/cuda/cuda_device.h"
 #include "device/reference/reference_device.h"
 #include "graph/passes/passes.h"
+#include "image/image.h"
+#include "image/source.h"
+#include "import/import.h"
 #include "judge.h"
 #include "network.h"
 #include "problem.h"
@@ -133,6 +140,47 @@ TEST_P(CudaExact, BatchesInterleave) {
     for (const auto& completion : under_way) completion->wait();
     for (const Work& work : all) ASSERT_EQ(work.have, work.want) << "batch " << work.batch;
   }
+}
+
+// Photographs where they are at hand (PRONGHORN_SHARED, a folder with data/tin200-val-a.tar), else
+// noise with the correlations of photographs.
+std::vector<std::uint8_t> photographs(std::int64_t count) {
+  constexpr std::size_t kPixels = 224 * 224 * 3;
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count) * kPixels);
+  const char* shared = std::getenv("PRONGHORN_SHARED");
+  const auto archive =
+      std::filesystem::path(shared == nullptr ? "../shared" : shared) / "data" / "tin200-val-a.tar";
+  if (std::filesystem::exists(archive)) {
+    const auto source = image::open_source(archive);
+    base::ThreadPool pool(base::available_cores());
+    pool.parallel_for(count, [&](std::int64_t i, int) {
+      const auto encoded = source->read(i * source->size() / count);
+      image::load(encoded.bytes, "", {}, pixels.data() + static_cast<std::size_t>(i) * kPixels);
+    });
+    return pixels;
+  }
+  std::mt19937 random(kSeed);
+  int value = 128;
+  for (auto& pixel : pixels) {
+    value = std::clamp(value + static_cast<int>(random() % 31) - 15, 0, 255);
+    pixel = static_cast<std::uint8_t>(value);
+  }
+  return pixels;
+}
+
+// The embedded model: the CPU's scores, to the last bit and so to the last label.
+TEST_P(CudaExact, EmbeddedModelEqualsTheCpu) {
+  constexpr int kImages = 256;
+  const auto graph = std::make_shared<const graph::Graph>(
+      graph::passes::lower_quantized(import::import_model("models/resnet50-tin200-int8.onnx")));
+  const std::vector<std::uint8_t> pixels = photographs(kImages);
+  const auto* bytes = reinterpret_cast<const std::byte*>(pixels.data());
+  const Bytes inputs{{bytes, bytes + pixels.size()}};
+  const auto cpu = device::cpu::make_device();
+  const auto want = run(*device::compile_or_throw(*cpu, graph), inputs, kImages, 0);
+  const auto program = device::compile_or_throw(*candidate_.device, graph);
+  EXPECT_TRUE(run(*program, inputs, kImages, 0) == want);
+  EXPECT_TRUE(run(*program, inputs, kImages, 0) == want) << "second run";
 }
 
 TEST(CudaDevice, FloatGraphsAreRefusedByName) {

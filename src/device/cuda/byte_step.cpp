@@ -33,7 +33,7 @@ Pool pool_of(const Graph& graph, const Node& node, const graph::Window& w) {
 }
 
 void add(Plan& plan, const Node& node, const char* kernel, std::function<int(const Launch&)> run) {
-  plan.steps.push_back({node.name, kernel, std::move(run), nullptr});
+  plan.steps.push_back({node.name, kernel, std::move(run), nullptr, 0});
 }
 
 void add_max_pool(Plan& plan, const Node& node) {

@@ -184,7 +184,7 @@ void add_conv_steps(Plan& plan, const graph::Node& node) {
                                                 constant_at<std::uint8_t>(l, fill),
                                                 bytes_at(l, dst), l.stream);
                           },
-                          nullptr});
+                          nullptr, plan.slot_bytes[src] + plan.slot_bytes[dst]});
   }
 
   step->problem = conv.problem;
@@ -207,7 +207,9 @@ void add_conv_steps(Plan& plan, const graph::Node& node) {
                           return step->kernel->launch(step->problem_for(l.images), step->buffers(l),
                                                       l.variant, l.stream);
                         },
-                        step});
+                        step,
+                        plan.slot_bytes[step->src] + plan.slot_bytes[step->dst] +
+                            (node.inputs.size() == 4 ? plan.slot_bytes[step->res] : 0)});
 }
 
 }  // namespace pronghorn::device::cuda

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <map>
+#include <optional>
 #include <random>
 #include <sstream>
 #include <string>
@@ -15,8 +17,10 @@
 
 #include "base/error.h"
 #include "device/cuda/cuda_device.h"
+#include "device/cuda/cuda_program.h"
 #include "device/cuda/driver.h"
 #include "device/cuda/plan.h"
+#include "device/reference/reference_device.h"
 #include "graph/passes/passes.h"
 #include "import/import.h"
 
@@ -170,7 +174,8 @@ Buffers make_buffers(const graph::Graph& graph, int batch, Where where) {
 }
 
 // Batches one after another, `depth` under way at a time.
-void time_batches(Program& program, int batch, Where where, std::size_t depth, double seconds) {
+void time_batches(const Device& device, Program& program, int batch, Where where, std::size_t depth,
+                  double seconds) {
   std::vector<Buffers> buffers;
   for (std::size_t i = 0; i < depth; ++i) {
     buffers.push_back(make_buffers(program.graph(), batch, where));
@@ -178,6 +183,7 @@ void time_batches(Program& program, int batch, Where where, std::size_t depth, d
   std::vector<std::unique_ptr<Completion>> under_way(depth);
   std::vector<double> latencies;
   std::vector<Clock::time_point> started(depth);
+  double joules_each = 0;
   const auto submit = [&](std::size_t i) {
     started[i] = Clock::now();
     under_way[i] = program.submit({buffers[i].inputs, buffers[i].outputs, batch, 0});
@@ -185,6 +191,7 @@ void time_batches(Program& program, int batch, Where where, std::size_t depth, d
   const auto pass = [&](double limit) {
     latencies.clear();
     const auto begin = Clock::now();
+    const std::optional<double> joules = device.energy_joules();
     std::size_t images = 0;
     for (std::size_t i = 0; i < depth; ++i) submit(i);
     while (seconds_since(begin) < limit) {
@@ -195,8 +202,10 @@ void time_batches(Program& program, int batch, Where where, std::size_t depth, d
         submit(i);
       }
     }
+    for (auto& completion : under_way) completion->wait();
+    images += depth * static_cast<std::size_t>(batch);
     const double rate = static_cast<double>(images) / seconds_since(begin);
-    for (auto& completion : under_way) completion.reset();
+    joules_each = joules ? (*device.energy_joules() - *joules) / static_cast<double>(images) : 0;
     return rate;
   };
   pass(0.3 * seconds);
@@ -207,11 +216,12 @@ void time_batches(Program& program, int batch, Where where, std::size_t depth, d
       "{:.0f}, \"p50_ms\": {:.3f}, \"p99_ms\": {:.3f}, \"min_ms\": {:.3f}}}",
       batch, where == Where::kDevice ? "device" : "pinned", depth, rate,
       latencies[latencies.size() / 2] * 1e3, latencies[latencies.size() * 99 / 100] * 1e3,
-      latencies[0] * 1e3);
+      latencies[0] * 1e3, joules_each * 1e3);
   std::fflush(stdout);
 }
 
-void print_profile(Program& program, int batch) {
+// Each step alone, beside what it multiplies and moves: the floors of docs/cuda.md.
+void print_profile(CudaProgram& program, int batch) {
   Buffers b = make_buffers(program.graph(), batch, Where::kDevice);
   const auto run = [&] { program.submit({b.inputs, b.outputs, batch, 0})->wait(); };
   run();
@@ -219,13 +229,41 @@ void print_profile(Program& program, int batch) {
   constexpr int kRuns = 5;
   for (int i = 0; i < kRuns; ++i) run();
   program.set_profiling(false);
-  const char* comma = "";
-  for (const NodeTime& time : program.profile()) {
-    fmt::print("{}\n  {{\"batch\": {}, \"node\": \"{}\", \"kernel\": \"{}\", \"us\": {:.2f}}}",
-               comma, batch, time.node, time.kernel, 1e6 * time.seconds / kRuns);
-    comma = ",";
+  const std::vector<NodeTime> times = program.profile();
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    const Step& step = program.plan().steps[i];
+    double macs = 0;
+    double bytes = static_cast<double>(step.bytes) * batch;
+    if (step.conv != nullptr) {
+      const ConvProblem p = step.conv->problem_for(batch);
+      macs = static_cast<double>(p.pixels()) * p.oc * p.window();
+      bytes += static_cast<double>(p.oc) * p.window();
+    }
+    fmt::print(
+        "{}\n  {{\"node\": \"{}\", \"kernel\": \"{}\", \"us\": {:.2f}, \"gmac\": {:.3f}, "
+        "\"megabytes\": {:.2f}}}",
+        i == 0 ? "" : ",", times[i].node, times[i].kernel, 1e6 * times[i].seconds / kRuns,
+        1e-9 * macs, 1e-6 * bytes);
   }
   std::fflush(stdout);
+}
+
+// One image's bytes on the GPU and on the reference device.
+void verify(Program& program, const std::shared_ptr<const graph::Graph>& graph) {
+  const auto judge_device = reference::make_device();
+  const auto judge = compile_or_throw(*judge_device, graph);
+  Buffers have = make_buffers(*graph, 1, Where::kPinned);
+  Buffers want = make_buffers(*graph, 1, Where::kPinned);
+  program.submit({have.inputs, have.outputs, 1, 0})->wait();
+  if (auto completion = judge->submit({want.inputs, want.outputs, 1, 0})) completion->wait();
+  for (std::size_t i = 0; i < graph->outputs.size(); ++i) {
+    const graph::Value& v = graph->value(graph->outputs[i]);
+    const auto bytes = static_cast<std::size_t>(v.shape.size()) * graph::size_of(v.dtype);
+    if (std::memcmp(have.outputs[i], want.outputs[i], bytes) != 0) {
+      base::fail(base::Status::kInternal, "output {} differs from the reference; nothing was timed",
+                 v.name);
+    }
+  }
 }
 
 int main_of(int argc, char** argv) {
@@ -260,13 +298,14 @@ int main_of(int argc, char** argv) {
   program->submit({one.inputs, one.outputs, 1, 0})->wait();
   fmt::print("{{\"device\": \"{}\", \"isa\": \"{}\", \"first_inference_s\": {:.2f}",
              properties.description, properties.isa, seconds_since(process));
-  fmt::print(",\n\"throughput\": [");
+  verify(*program, graph);
+  fmt::print(",\n\"verified\": \"reference\", \"throughput\": [");
   const char* comma = "";
   for (const int batch : batches) {
     for (const Where where : {Where::kDevice, Where::kPinned}) {
       for (const std::size_t depth : {1, 2}) {
         fmt::print("{}", comma);
-        time_batches(*program, batch, where, depth, seconds);
+        time_batches(*device, *program, batch, where, depth, seconds);
         comma = ",";
       }
     }
@@ -276,8 +315,8 @@ int main_of(int argc, char** argv) {
   check(cudaMemGetInfo(&free, &total), "memory");
   fmt::print("],\n\"device_memory_mib\": {}, \"program_mib\": {}", (total - free) >> 20,
              program->memory_bytes() >> 20);
-  fmt::print(",\n\"steps\": [");
-  print_profile(*program, batches.back());
+  fmt::print(",\n\"steps_batch\": {}, \"steps\": [", batches.back());
+  print_profile(dynamic_cast<CudaProgram&>(*program), batches.back());
   fmt::print("]");
   if (!layers.empty()) {
     const auto plan = make_plan(

@@ -30,6 +30,7 @@ class CudaProgram final : public Program {
   const graph::Graph& graph() const override { return *plan_->graph; }
   std::unique_ptr<Completion> submit(const Submission& submission) override;
   std::int64_t memory_bytes() const override;
+  const Plan& plan() const { return *plan_; }
   void set_profiling(bool on) override { profiling_ = on; }
   std::vector<NodeTime> profile() const override;
 

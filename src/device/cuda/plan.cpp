@@ -78,6 +78,13 @@ std::string reason_against(const Graph& graph, const Node& node) {
   }
 }
 
+// Read and written by a node, for one image.
+std::int64_t bytes_of(const Plan& plan, const Node& node) {
+  std::int64_t sum = plan.slot_bytes[static_cast<Slot>(node.output)];
+  for (const graph::ValueId id : node.inputs) sum += plan.slot_bytes[static_cast<Slot>(id)];
+  return sum;
+}
+
 void add_input_steps(Plan& plan) {
   const Graph& graph = *plan.graph;
   for (const graph::ValueId id : graph.inputs) {
@@ -90,7 +97,7 @@ void add_input_steps(Plan& plan) {
                             return launch_flip_sign(size * l.images, bytes_at(l, slot),
                                                     bytes_at(l, slot), l.stream);
                           },
-                          nullptr});
+                          nullptr, 2 * size});
   }
 }
 
@@ -113,7 +120,7 @@ void add_output_steps(Plan& plan) {
                               return launch_flip_sign(size * l.images, bytes_at(l, slot),
                                                       bytes_at(l, dst), l.stream);
                             },
-                            nullptr});
+                            nullptr, 2 * size});
     }
     plan.outputs.push_back(out);
   }
@@ -155,10 +162,15 @@ std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Graph> graph, int ca
   add_input_steps(*plan);
   for (const Node& node : g.nodes) {
     if (node.op == Op::kSoftmax) continue;
+    const std::size_t before = plan->steps.size();
     if (node.op == Op::kQConv) {
       add_conv_steps(*plan, node);
     } else {
       add_byte_steps(*plan, node);
+    }
+    for (std::size_t i = before; i < plan->steps.size(); ++i) {
+      Step& step = plan->steps[i];
+      if (step.bytes == 0) step.bytes = bytes_of(*plan, node);
     }
   }
   add_output_steps(*plan);

@@ -64,6 +64,7 @@ struct Step {
   std::string kernel;
   std::function<int(const Launch&)> run;  // returns a cudaError_t
   std::shared_ptr<const ConvStep> conv;   // of a convolution, else null
+  std::int64_t bytes = 0;                 // of activations read and written, for one image
 };
 
 // Softmax runs on the host, where its exponentials are the same for every device.
