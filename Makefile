@@ -6,6 +6,8 @@
 #   make build        the program build/pronghorn and build/libpronghorn.so
 #   make install      PREFIX=/usr/local, DESTDIR= honoured
 #   make lint         every check of .ci/run except the tests
+#   make gpu-test     the CUDA device against the reference, on a machine with an NVIDIA GPU
+#   make gpu-bench    the CUDA device and its peers: JSON into bench/results
 #   make results      write the results table of README.md from bench/results
 #   make clean
 PREFIX ?= /usr/local
@@ -16,7 +18,8 @@ BUILD := build
 JOBS := $(shell awk -v n="$$(nproc)" '/^MemAvailable/ { j = int($$2 / 1500000); \
           print j < 1 ? 1 : j < n ? j : n }' /proc/meminfo)
 
-.PHONY: build bench test test-slow fuzz install lint format results clean setup configure all-targets
+.PHONY: build bench test test-slow fuzz install lint format results clean setup configure \
+        all-targets gpu-build gpu-test gpu-bench
 
 build: configure
 	@cmake --build $(BUILD) -j $(JOBS) --target pronghorn pronghorn_cli
@@ -60,5 +63,16 @@ format:
 results:
 	@python3 bench/make_table.py
 
+gpu-build: setup
+	@tools/setup_cuda.sh
+	@[ $(BUILD)-cuda/build.ninja -nt CMakePresets.json ] || cmake --preset cuda
+	@cmake --build $(BUILD)-cuda -j $(JOBS) --target cuda-all
+
+gpu-test: gpu-build
+	@tools/gpu_test.sh
+
+gpu-bench: gpu-build
+	@tools/gpu_bench.sh
+
 clean:
-	@rm -rf $(BUILD) $(BUILD)-asan
+	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-cuda
