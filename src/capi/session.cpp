@@ -38,9 +38,18 @@ ph_status ph_session_create(const ph_model* model, const ph_session_options* opt
     capi::require(model, "model");
     capi::require(session, "session");
     const ph_session_options given = capi::read_struct(options, "options");
-    const auto device = runtime::open_device(given.device == nullptr ? "" : given.device);
-    *session =
-        new ph_session(std::make_unique<runtime::Session>(model->graph, device, given.threads));
+    *session = nullptr;
+    const auto names = runtime::devices_to_try(given.device == nullptr ? "" : given.device);
+    // "auto" is the first device that takes the whole model; the caller sees which it was.
+    for (std::size_t i = 0; *session == nullptr; ++i) {
+      const auto device = runtime::open_device(names[i]);
+      try {
+        *session =
+            new ph_session(std::make_unique<runtime::Session>(model->graph, device, given.threads));
+      } catch (const base::Error& error) {
+        if (error.status() != base::Status::kUnsupported || i + 1 == names.size()) throw;
+      }
+    }
   });
 }
 

@@ -20,6 +20,7 @@ struct Row {
   const char* name;
   std::vector<std::string> (*names)();
   std::unique_ptr<device::Device> (*make)(const std::string& name);
+  bool in_auto = true;
 };
 constexpr Row kDevices[] = {
 #ifdef PRONGHORN_CUDA
@@ -29,7 +30,7 @@ constexpr Row kDevices[] = {
      [](const std::string&) { return device::cpu::make_device(); }},
     {"fpga", [] { return std::vector<std::string>{"fpga"}; }, device::fpga::make_device},
     {"reference", [] { return std::vector<std::string>{"reference"}; },
-     [](const std::string&) { return device::reference::make_device(); }},
+     [](const std::string&) { return device::reference::make_device(); }, false},
 };
 
 bool opens(const Row& row, const std::string& wanted) {
@@ -46,22 +47,29 @@ std::vector<device::DeviceProperties> list_devices() {
   return all;
 }
 
-std::shared_ptr<device::Device> open_device(const std::string& name) {
+std::vector<std::string> devices_to_try(const std::string& name) {
   std::string wanted = name;
   if (wanted.empty() || wanted == "auto") {
     const char* forced = std::getenv("PRONGHORN_DEVICE");
-    if (forced != nullptr) wanted = forced;
+    wanted = forced == nullptr ? "" : forced;
   }
-  const bool any = wanted.empty() || wanted == "auto";
+  if (!wanted.empty() && wanted != "auto") return {wanted};
+  std::vector<std::string> all;
   for (const Row& row : kDevices) {
-    if (!any && opens(row, wanted)) return row.make(wanted);
+    if (!row.in_auto) continue;
+    for (const std::string& each : row.names()) all.push_back(each);
+  }
+  return all;
+}
+
+std::shared_ptr<device::Device> open_device(const std::string& name) {
+  const std::string wanted = devices_to_try(name).front();
+  for (const Row& row : kDevices) {
+    if (opens(row, wanted)) return row.make(wanted);
   }
   std::string known;
   for (const Row& row : kDevices) {
-    for (const std::string& each : row.names()) {
-      if (any) return row.make(each);
-      known += (known.empty() ? "" : ", ") + each;
-    }
+    for (const std::string& each : row.names()) known += (known.empty() ? "" : ", ") + each;
   }
   base::fail(base::Status::kNotFound, "there is no device \"{}\"; this machine has: {}", wanted,
              known);

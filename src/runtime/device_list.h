@@ -16,4 +16,8 @@ std::vector<device::DeviceProperties> list_devices();
 // Error(kNotFound) naming what there is.
 std::shared_ptr<device::Device> open_device(const std::string& name);
 
+// The names that `name` stands for: "auto" and "" without PRONGHORN_DEVICE for every device but the
+// reference, the preferred one first, of which a caller with a model takes the first that runs it.
+std::vector<std::string> devices_to_try(const std::string& name);
+
 }  // namespace pronghorn::runtime
