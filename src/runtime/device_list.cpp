@@ -20,15 +20,15 @@ struct Row {
   const char* name;
   std::vector<std::string> (*names)();
   std::unique_ptr<device::Device> (*make)(const std::string& name);
-  bool in_auto = true;
+  bool in_auto;  // cards and the processor; not models of a card, not the judge
 };
 constexpr Row kDevices[] = {
 #ifdef PRONGHORN_CUDA
-    {"cuda", device::cuda::device_names, device::cuda::make_device},
+    {"cuda", device::cuda::device_names, device::cuda::make_device, true},
 #endif
     {"cpu", [] { return std::vector<std::string>{"cpu"}; },
-     [](const std::string&) { return device::cpu::make_device(); }},
-    {"fpga", [] { return std::vector<std::string>{"fpga"}; }, device::fpga::make_device},
+     [](const std::string&) { return device::cpu::make_device(); }, true},
+    {"fpga", [] { return std::vector<std::string>{"fpga"}; }, device::fpga::make_device, false},
     {"reference", [] { return std::vector<std::string>{"reference"}; },
      [](const std::string&) { return device::reference::make_device(); }, false},
 };

@@ -242,8 +242,13 @@ TEST(DeviceList, NamesWhatThereIs) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.status(), Status::kNotFound);
-    EXPECT_THAT(e.what(), HasSubstr("cpu, reference"));
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("cpu, "), HasSubstr(", reference")));
   }
+}
+
+TEST(DeviceList, AutoNeverTakesTheJudge) {
+  EXPECT_THAT(devices_to_try("auto"), AllOf(Contains("cpu"), Not(Contains("reference"))));
+  EXPECT_THAT(devices_to_try("reference"), ElementsAre("reference"));
 }
 
 }  // namespace
