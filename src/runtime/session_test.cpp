@@ -242,12 +242,14 @@ TEST(DeviceList, NamesWhatThereIs) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.status(), Status::kNotFound);
-    EXPECT_THAT(e.what(), AllOf(HasSubstr("cpu, "), HasSubstr(", reference")));
+    EXPECT_THAT(e.what(), ::testing::AllOf(HasSubstr("cpu, "), HasSubstr(", reference")));
   }
 }
 
 TEST(DeviceList, AutoNeverTakesTheJudge) {
-  EXPECT_THAT(devices_to_try("auto"), AllOf(Contains("cpu"), Not(Contains("reference"))));
+  EXPECT_THAT(devices_to_try("auto"),
+              ::testing::AllOf(::testing::Contains("cpu"),
+                               ::testing::Not(::testing::Contains("reference"))));
   EXPECT_THAT(devices_to_try("reference"), ElementsAre("reference"));
 }
 
