@@ -211,12 +211,16 @@ void time_batches(const Device& device, Program& program, int batch, Where where
   pass(0.3 * seconds);
   const double rate = pass(seconds);
   std::sort(latencies.begin(), latencies.end());
+  std::size_t free = 0;
+  std::size_t total = 0;
+  check(cudaMemGetInfo(&free, &total), "memory");
   fmt::print(
       "\n  {{\"batch\": {}, \"memory\": \"{}\", \"under_way\": {}, \"images_per_second\": "
-      "{:.0f}, \"p50_ms\": {:.3f}, \"p99_ms\": {:.3f}, \"min_ms\": {:.3f}}}",
+      "{:.0f}, \"p50_ms\": {:.3f}, \"p99_ms\": {:.3f}, \"min_ms\": {:.3f}, "
+      "\"millijoules_per_image\": {:.2f}, \"device_memory_mib\": {}}}",
       batch, where == Where::kDevice ? "device" : "pinned", depth, rate,
       latencies[latencies.size() / 2] * 1e3, latencies[latencies.size() * 99 / 100] * 1e3,
-      latencies[0] * 1e3, joules_each * 1e3);
+      latencies[0] * 1e3, joules_each * 1e3, (total - free) >> 20);
   std::fflush(stdout);
 }
 
@@ -310,11 +314,7 @@ int main_of(int argc, char** argv) {
       }
     }
   }
-  std::size_t free = 0;
-  std::size_t total = 0;
-  check(cudaMemGetInfo(&free, &total), "memory");
-  fmt::print("],\n\"device_memory_mib\": {}, \"program_mib\": {}", (total - free) >> 20,
-             program->memory_bytes() >> 20);
+  fmt::print("],\n\"program_mib\": {}", program->memory_bytes() >> 20);
   fmt::print(",\n\"steps_batch\": {}, \"steps\": [", batches.back());
   print_profile(dynamic_cast<CudaProgram&>(*program), batches.back());
   fmt::print("]");
