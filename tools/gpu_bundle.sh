@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Puts what `make gpu-test` and `make gpu-bench` run into one folder that works on another machine with
-# a GPU, without a build there: programs, the libraries they need beside the C library's own, the
-# model, the scripts. Under 64 MiB as a tar.xz.
+# Puts what `make gpu-test` and `make gpu-bench` run into FOLDER and FOLDER.tar.xz (under 64 MiB), which
+# work on another machine with a GPU, without a build there: programs, the libraries they need beside
+# the C library's own, the model, the scripts.
 #   tools/gpu_bundle.sh FOLDER        then there: FOLDER/tools/gpu_test.sh, FOLDER/tools/gpu_bench.sh
 set -eu
 cd "$(dirname "$0")/.."
-[ $# = 1 ] || { sed -n 4,8p "$0" >&2; exit 2; }
+[ $# = 1 ] || { sed -n 3,6p "$0" >&2; exit 2; }
 folder=$1
 build=build-cuda
 mkdir -p "$folder/bin" "$folder/lib" "$folder/tools" "$folder/models" "$folder/bench/peers"
-for program in tests/exact/cuda_exact_test cuda_bench; do
+for program in tests/exact/cuda_exact_test ph_device_cuda_test cuda_bench; do
   cp "$build/$program" "$folder/bin/"
   strip "$folder/bin/${program##*/}"
   ldd "$build/$program"
@@ -19,4 +19,5 @@ done | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread)\.so/ { prin
 cp tools/gpu_test.sh tools/gpu_bench.sh "$folder/tools/"
 cp bench/peers/gpu.py "$folder/bench/peers/"
 cp models/resnet50-tin200-int8.onnx "$folder/models/"
-du -sh "$folder"
+tar -C "$folder" -cJf "$folder.tar.xz" .
+du -h "$folder.tar.xz"

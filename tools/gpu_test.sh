@@ -6,17 +6,20 @@
 set -u
 cd "$(dirname "$0")/.."
 if [ -d bin ]; then
-  programs=$PWD/bin
+  exact=$PWD/bin/cuda_exact_test
+  kernels=$PWD/bin/ph_device_cuda_test
   export LD_LIBRARY_PATH="$PWD/lib"
 else
-  programs=$PWD/build-cuda/tests/exact
+  exact=$PWD/build-cuda/tests/exact/cuda_exact_test
+  kernels=$PWD/build-cuda/ph_device_cuda_test
 fi
 status=0
-"$programs/cuda_exact_test" || status=1
+"$exact" || status=1
+"$kernels" || status=1
 if command -v compute-sanitizer >/dev/null 2>&1; then
-  compute-sanitizer --tool memcheck --error-exitcode 1 "$programs/cuda_exact_test" \
+  compute-sanitizer --tool memcheck --error-exitcode 1 "$exact" \
     --gtest_filter='*RandomNetworks*:*RandomProblems*:*BatchesInterleave*' || status=1
-  compute-sanitizer --tool racecheck --error-exitcode 1 "$programs/cuda_exact_test" \
+  compute-sanitizer --tool racecheck --error-exitcode 1 "$exact" \
     --gtest_filter='*RandomNetworks*' || status=1
 fi
 exit $status
