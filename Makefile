@@ -7,7 +7,7 @@
 #   make install      PREFIX=/usr/local, DESTDIR= honoured
 #   make lint         every check of .ci/run except the tests
 #   make gpu-test     the CUDA device against the reference, on a machine with an NVIDIA GPU
-#   make gpu-bench    the CUDA device and its peers: JSON into bench/results
+#   make gpu-bench    the CUDA device and its peers: JSON into bench/results/gpu
 #   make results      write the results table of README.md from bench/results
 #   make clean
 PREFIX ?= /usr/local
