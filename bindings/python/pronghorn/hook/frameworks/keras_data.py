@@ -162,8 +162,9 @@ class Run:
                 steps=epoch.num_batches, model=self._model)
         setattr(self._model, self._stop, False)
         self._tell("begin")
-        for begin_step, self._end_step, data in epoch:
-            self._tell("batch_begin", begin_step)
+        for *steps, data in epoch:  # first and last; one number before Keras 3.10
+            self._end_step = steps[-1]
+            self._tell("batch_begin", steps[0])
             yield data[0]
             if getattr(self._model, self._stop):
                 break
