@@ -13,7 +13,7 @@ namespace pronghorn::cli {
 namespace {
 
 struct Flags {
-  std::string model, data, out = "/dev/stdout", device;
+  std::string model, data, out, device;
   bool proba = false;
   int threads = 0;
 };
@@ -46,7 +46,7 @@ void write(const Flags& flags, const std::vector<T>& values, const char* type,
   for (std::size_t i = 0; i < values.size(); ++i) {
     text += fmt::format("{}{}", values[i], (i + 1) % columns == 0 ? '\n' : ',');
   }
-  out.write(text);
+  out ? out.write(text) : fmt::print("{}", text);
 }
 
 // Class (or cluster) numbers, and with `proba` probabilities.
@@ -125,8 +125,7 @@ void add_predict(CLI::App& app, Context&) {
   CLI::App* command = app.add_subcommand("predict", "Predict with a model of `pronghorn fit`");
   command->add_option("model", flags->model, "the JSON file of `pronghorn fit`")->required();
   command->add_option("data", flags->data, "rows of numbers: .npy or .csv")->required();
-  command->add_option("-o,--out", flags->out, "a line (.npy: a row) for each row")
-      ->capture_default_str();
+  command->add_option("-o,--out", flags->out, "a line (.npy: a row) for each row; standard output");
   command->add_flag("--proba", flags->proba, "probabilities of the classes, in ascending order");
   command->add_option("--device", flags->device, "where to compute");
   command->add_option("-t,--threads", flags->threads, "0: every core")->capture_default_str();
