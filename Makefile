@@ -3,6 +3,7 @@
 #   make bench        measure this machine (ARGS='--batch 1' is passed on)
 #   make test         build everything and verify it
 #   make test-slow    the long tests, and the fuzzers under sanitizers
+#   make rtl-test     the FPGA device's hardware in Verilator: modules, random programs, small networks
 #   make build        the program build/pronghorn and build/libpronghorn.so
 #   make install      PREFIX=/usr/local, DESTDIR= honoured
 #   make lint         every check of .ci/run except the tests
@@ -18,7 +19,7 @@ BUILD := build
 JOBS := $(shell awk -v n="$$(nproc)" '/^MemAvailable/ { j = int($$2 / 1500000); \
           print j < 1 ? 1 : j < n ? j : n }' /proc/meminfo)
 
-.PHONY: build bench test test-slow fuzz install lint format results clean setup configure \
+.PHONY: build rtl-test bench test test-slow fuzz install lint format results clean setup configure \
         all-targets gpu-build gpu-test gpu-bench
 
 build: configure
@@ -40,6 +41,15 @@ fuzz: setup
 	@[ $(BUILD)-asan/build.ninja -nt CMakePresets.json ] || cmake --preset asan
 	@cmake --build $(BUILD)-asan -j $(JOBS) --target fuzz
 	@ctest --test-dir $(BUILD)-asan -L fuzz -j $(JOBS) --output-on-failure --no-label-summary \
+	  --no-tests=error
+
+# The RTL under Verilator; its package list is its own.
+rtl-test:
+	@tools/setup.sh tools/packages.txt tools/packages-rtl.txt
+	@[ $(BUILD)-rtl/build.ninja -nt CMakePresets.json ] || \
+	  cmake --preset release -B $(BUILD)-rtl -DPRONGHORN_RTL=ON
+	@cmake --build $(BUILD)-rtl -j $(JOBS) --target rtl_benches
+	@ctest --test-dir $(BUILD)-rtl -L fpga -j $(JOBS) --output-on-failure --no-label-summary \
 	  --no-tests=error
 
 all-targets: configure
@@ -75,4 +85,4 @@ gpu-bench: gpu-build
 	@tools/gpu_bench.sh
 
 clean:
-	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-cuda
+	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-cuda $(BUILD)-rtl

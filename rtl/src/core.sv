@@ -16,7 +16,7 @@ module core #(
   output logic                                done_o,
   output logic [2:0]                          error_o,
   output logic                                conv_step_o,
-  output logic [2:0]                          command_done_o,  // LOAD, COMPUTE, STORE
+  output logic [2:0]                          command_done_o /*verilator public_flat_rd*/, // by engine
   // AXI4
   output logic                                arvalid_o,
   input  logic                                arready_i,

@@ -32,9 +32,9 @@ module vector_unit (
   );
 
   // Sum over pixels: fours, sixteens, all, accumulated.
-  logic signed [9:0]  quad_q[Quads][IC];
-  logic signed [11:0] sixteen_q[Sixteens][IC];
-  logic signed [12:0] all_q[IC];
+  logic [Quads*IC*10-1:0]    quad_q;
+  logic [Sixteens*IC*12-1:0] sixteen_q;
+  logic [IC*13-1:0]          all_q;
   logic [IC*20-1:0]   sum_q, sum_late;
   logic               step4, first4;
   delay_line #(.Width(2), .Cycles(3)) u_flags (
@@ -49,18 +49,22 @@ module vector_unit (
         for (int unsigned p = 4 * q; p < 4 * q + 4 && p < PX; p++) begin
           sum = sum + 10'($signed(x_i[(p*IC+i)*8+:8]));
         end
-        quad_q[q][i] <= sum;
+        quad_q[(q*IC+i)*10+:10] <= sum;
       end
       for (int unsigned s = 0; s < Sixteens; s++) begin
         automatic logic signed [11:0] sum;
         sum = '0;
-        for (int unsigned q = 4 * s; q < 4 * s + 4 && q < Quads; q++) sum = sum + 12'(quad_q[q][i]);
-        sixteen_q[s][i] <= sum;
+        for (int unsigned q = 4 * s; q < 4 * s + 4 && q < Quads; q++) begin
+          sum = sum + 12'($signed(quad_q[(q*IC+i)*10+:10]));
+        end
+        sixteen_q[(s*IC+i)*12+:12] <= sum;
       end
       all = '0;
-      for (int unsigned s = 0; s < Sixteens; s++) all = all + 13'(sixteen_q[s][i]);
-      all_q[i] <= all;
-      if (step4) sum_q[i*20+:20] <= (first4 ? 20'd0 : sum_q[i*20+:20]) + 20'(all_q[i]);
+      for (int unsigned s = 0; s < Sixteens; s++) begin
+        all = all + 13'($signed(sixteen_q[(s*IC+i)*12+:12]));
+      end
+      all_q[i*13+:13] <= all;
+      if (step4) sum_q[i*20+:20] <= (first4 ? 20'd0 : sum_q[i*20+:20]) + 20'($signed(all_q[i*13+:13]));
     end
   end
   delay_line #(.Width(IC * 20), .Cycles(AccAt - SrcAt - 4)) u_sum (

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <vector>
 
 #include "Vpronghorn.h"
@@ -143,8 +144,10 @@ class System {
     top.eval();
     top.clk2x_i = 0;
     ++time;
+    if (on_cycle) on_cycle();
   }
   std::uint64_t time = 0;
+  std::function<void()> on_cycle;
 
  private:
   struct Burst {

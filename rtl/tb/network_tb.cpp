@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole networks through the compiler of src/device/fpga and the RTL: output bytes equal to the
+// reference device's, cycles of every command and of the whole batch beside the cycle model's.
+//   network_tb residual COUNT           random small residual networks (tests/exact), AXI stalls for bytes
+//   network_tb model FILE IMAGES [JSON]  a quantized ONNX file, random images, no stalls
+#include <chrono>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "device/fpga/plan.h"
+#include "device/reference/reference_device.h"
+#include "graph/passes/passes.h"
+#include "import/import.h"
+#include "residual_network.h"
+#include "verilated_port.h"
+
+namespace fpga = pronghorn::device::fpga;
+namespace graph = pronghorn::graph;
+
+namespace {
+
+const fpga::Configuration& configuration() {
+  for (const auto& c : fpga::kConfigurations)
+    if (c.name == BENCH_CONFIG) return c;
+  std::abort();
+}
+
+std::vector<std::uint8_t> reference(const std::shared_ptr<const graph::Graph>& g,
+                                    const std::vector<std::uint8_t>& input, std::size_t bytes) {
+  const auto device = pronghorn::device::reference::make_device();
+  const auto program = pronghorn::device::compile_or_throw(*device, g);
+  std::vector<std::uint8_t> output(bytes);
+  const void* src = input.data();
+  void* dst = output.data();
+  if (auto done = program->submit({{&src, 1}, {&dst, 1}, 1})) done->wait();
+  return output;
+}
+
+// The largest relative difference of a COMPUTE command's duration between RTL and model, where it is
+// more than a handful of cycles.
+double worst_command(const fpga::Plan& plan, const std::vector<std::int64_t>& rtl) {
+  const fpga::RunReport model = fpga::count_cycles(*plan.configuration, plan.commands);
+  double worst = 0;
+  std::size_t i = 0;
+  std::int64_t rtl_before = 0, model_before = 0;
+  for (std::size_t c = 0; c < plan.commands.size(); ++c) {
+    const auto op = plan.commands[c].opcode;
+    if (op > fpga::Opcode::kMaxpool) continue;
+    const std::int64_t from_rtl = rtl.at(i) - rtl_before;
+    const std::int64_t from_model = model.completed[c] - model_before;
+    if (i > 0 && from_model > 1000)
+      worst = std::max(worst, std::abs(static_cast<double>(from_rtl - from_model)) /
+                                  static_cast<double>(from_model));
+    if (std::getenv("PRONGHORN_LAYERS") != nullptr)
+      std::printf("  command %zu op %d: %lld cycles, model %lld\n", c, static_cast<int>(op),
+                  static_cast<long long>(from_rtl), static_cast<long long>(from_model));
+    rtl_before = rtl[i];
+    model_before = model.completed[c];
+    ++i;
+  }
+  return worst;
+}
+
+struct Outcome {
+  std::int64_t cycles = 0, model_cycles = 0, steps = 0;
+  double worst = 0, seconds = 0;
+  bool equal = false;
+};
+
+Outcome run_image(const fpga::Plan& plan, bench::VerilatedPort& port, std::mt19937_64& random) {
+  const graph::Graph& g = *plan.graph;
+  const graph::Value& output = g.value(g.outputs[0]);
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(g.value(g.inputs[0]).shape.size()));
+  // Smooth pictures with noise: activations as varied as those of photographs.
+  const auto width = static_cast<std::size_t>(g.value(g.inputs[0]).shape.w * 3);
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    const std::size_t x = i % width / 3, y = i / width;
+    pixels[i] = static_cast<std::uint8_t>((x * 3 + y * 2 + random() % 64 + 40 * (i % 3)) & 255);
+  }
+  std::vector<std::byte> input(static_cast<std::size_t>(plan.input_bytes));
+  std::vector<std::byte> memory(static_cast<std::size_t>(plan.output_bytes));
+  fpga::pack_input(plan, 0, pixels.data(), 1, input.data());
+  const auto begin = std::chrono::steady_clock::now();
+  const fpga::RunReport report =
+      port.run(fpga::encode(plan.commands), {plan.model, input, memory});
+  Outcome outcome;
+  outcome.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const std::size_t bytes = static_cast<std::size_t>(output.shape.size()) * graph::size_of(output.dtype);
+  std::vector<std::uint8_t> got(bytes);
+  fpga::unpack_output(plan, 0, memory.data(), 1, got.data());
+  outcome.equal = got == reference(plan.graph, pixels, bytes);
+  outcome.cycles = report.cycles;
+  outcome.steps = report.steps;
+  outcome.model_cycles = fpga::count_cycles(*plan.configuration, plan.commands).cycles;
+  outcome.worst = worst_command(plan, port.computes_done);
+  return outcome;
+}
+
+fpga::Plan plan_of(std::shared_ptr<const graph::Graph> g) {
+  auto made = fpga::make_plan(std::move(g), configuration(), 1);
+  if (const auto* refusal = std::get_if<pronghorn::device::Refusal>(&made)) {
+    std::printf("refused: %s\n", refusal->message().c_str());
+    std::exit(1);
+  }
+  return std::move(std::get<fpga::Plan>(made));
+}
+
+void residual_networks(std::mt19937_64& random, int count) {
+  for (int n = 0; n < count; ++n) {
+    const auto seed = static_cast<std::uint32_t>(random());
+    const fpga::Plan plan =
+        plan_of(std::make_shared<const graph::Graph>(pronghorn::exact::residual_network(seed)));
+    const double stall = n % 2 == 0 ? 0.0 : 0.5;
+    bench::VerilatedPort port(configuration(), stall, random());
+    port.run(fpga::encode(plan.setup), {plan.model, {}, {}});
+    for (int image = 0; image < 2; ++image) {
+      const Outcome outcome = run_image(plan, port, random);
+      bench::check(outcome.equal, "network %u: the output differs from the reference's", seed);
+      if (stall == 0.0)
+        bench::check(outcome.worst < 0.01, "network %u: a layer's cycles differ by %.2f %%", seed, 100 * outcome.worst);
+      std::printf("network %u: %lld cycles, model %lld, worst layer %.2f %%, stalls %.1f\n", seed,
+                  static_cast<long long>(outcome.cycles), static_cast<long long>(outcome.model_cycles),
+                  100 * outcome.worst, stall);
+    }
+  }
+}
+
+void whole_model(std::mt19937_64& random, const std::string& file, int images, const char* json) {
+  const fpga::Plan plan = plan_of(std::make_shared<const graph::Graph>(
+      graph::passes::lower_quantized(pronghorn::import::import_model(file))));
+  const auto& c = configuration();
+  bench::VerilatedPort port(c, 0.0, random());
+  port.run(fpga::encode(plan.setup), {plan.model, {}, {}});
+  nlohmann::ordered_json root;
+  root["schema"] = 1;
+  root["what"] = "whole images through the RTL in Verilator, compared with the reference device";
+  root["configuration"] = std::string(c.name);
+  root["model"] = file.substr(file.rfind('/') + 1);
+  for (int i = 0; i < images; ++i) {
+    const Outcome outcome = run_image(plan, port, random);
+    bench::check(outcome.equal, "image %d: the output differs from the reference's", i);
+    bench::check(outcome.worst < 0.01, "image %d: a layer's cycles differ by %.2f %%", i, 100 * outcome.worst);
+    const double busy = static_cast<double>(graph::macs(*plan.graph)) /
+                        (static_cast<double>(outcome.cycles) * c.oc * c.ic * c.px);
+    std::printf("image %d: %s, %lld cycles, model %lld, worst layer %.2f %%, multipliers busy %.1f %%, %.1f s\n", i,
+                outcome.equal ? "equal" : "DIFFERENT", static_cast<long long>(outcome.cycles),
+                static_cast<long long>(outcome.model_cycles), 100 * outcome.worst, 100 * busy, outcome.seconds);
+    std::fflush(stdout);
+    root["images"].push_back({{"equal", outcome.equal},
+                              {"rtl_cycles", outcome.cycles},
+                              {"model_cycles", outcome.model_cycles},
+                              {"worst_layer_difference", outcome.worst},
+                              {"utilisation", busy},
+                              {"array_busy", static_cast<double>(outcome.steps) / static_cast<double>(outcome.cycles)},
+                              {"simulation_seconds", outcome.seconds}});
+    if (json != nullptr) std::ofstream(json) << root.dump(2) << "\n";
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  std::mt19937_64 random = bench::random_engine("network");
+  if (mode == "residual" && argc == 3) {
+    residual_networks(random, std::atoi(argv[2]));
+  } else if (mode == "model" && (argc == 4 || argc == 5)) {
+    whole_model(random, argv[2], std::atoi(argv[3]), argc == 5 ? argv[4] : nullptr);
+  } else {
+    std::fprintf(stderr, "usage: network_tb residual COUNT | model FILE IMAGES [JSON]\n");
+    return 2;
+  }
+  return bench::finish("network");
+}
