@@ -22,12 +22,18 @@ module requantize_column #(
 );
   logic [Lanes*26-1:0] a4;
   logic [Lanes*3-1:0]  sh4;
-  logic [31:0]         m4;
-  delay_line #(.Width(32), .Cycles(4)) u_m (.clk_i, .d_i(m_i), .q_o(m4));
+  logic [30:0]         m3;
+  logic [22:0]         significand4_q;
+  logic signed [9:0]   base4_q;
+  delay_line #(.Width(31), .Cycles(3)) u_m (.clk_i, .d_i(m_i[30:0]), .q_o(m3));
+  always_ff @(posedge clk_i) begin
+    significand4_q <= m3[22:0];
+    base4_q        <= 10'sd136 - $signed({2'b00, m3[30:23]});
+  end
   acc_round #(.Lanes(Lanes)) u_round (.clk_i, .acc_i, .bias_i, .a_o(a4), .sh_o(sh4));
 
   logic [Lanes*50-1:0] p11;
-  booth_product #(.Lanes(Lanes)) u_product (.clk_i, .a_i(a4), .m_i({1'b1, m4[22:0]}), .p_o(p11));
+  booth_product #(.Lanes(Lanes)) u_product (.clk_i, .a_i(a4), .m_i({1'b1, significand4_q}), .p_o(p11));
 
   // m = significand * 2^(exponent - 150): in units of 2^-30, p * 2^(exponent - 120 + sh).
   logic [Lanes*6-1:0] shift5_d, shift5_q, shift11;
@@ -35,9 +41,9 @@ module requantize_column #(
   always_comb begin
     for (int unsigned l = 0; l < Lanes; l++) begin
       automatic logic signed [9:0] shift;
-      shift = 10'sd136 - $signed({2'b00, m4[30:23]}) - $signed({7'd0, sh4[l*3+:3]});
-      huge5_d[l] = shift < 0;
-      shift5_d[l*6+:6] = (shift > 63) ? 6'd63 : shift[5:0];
+      shift = base4_q - $signed({7'd0, sh4[l*3+:3]});
+      huge5_d[l] = shift[9];
+      shift5_d[l*6+:6] = (|shift[8:6]) ? 6'd63 : shift[5:0];
     end
   end
   always_ff @(posedge clk_i) begin

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whole networks through the compiler of src/device/fpga and the RTL: output bytes equal to the
 // reference device's, cycles of every command and of the whole batch beside the cycle model's.
-//   network_tb residual COUNT           random small residual networks (tests/exact), AXI stalls for bytes
-//   network_tb model FILE IMAGES [JSON]  a quantized ONNX file, random images, no stalls
+//   network_tb residual COUNT           random small residual networks (tests/exact), AXI stalls
+//   for bytes network_tb model FILE IMAGES [JSON]  a quantized ONNX file, random images, no stalls
 #include <chrono>
 #include <fstream>
 #include <memory>
@@ -37,8 +37,8 @@ std::vector<std::uint8_t> reference(const std::shared_ptr<const graph::Graph>& g
   return output;
 }
 
-// The largest relative difference of a COMPUTE command's duration between RTL and model, where it is
-// more than a handful of cycles.
+// The largest relative difference of a COMPUTE command's duration between RTL and model, where it
+// is more than a handful of cycles.
 double worst_command(const fpga::Plan& plan, const std::vector<std::int64_t>& rtl) {
   const fpga::RunReport model = fpga::count_cycles(*plan.configuration, plan.commands);
   double worst = 0;
@@ -82,12 +82,11 @@ Outcome run_image(const fpga::Plan& plan, bench::VerilatedPort& port, std::mt199
   std::vector<std::byte> memory(static_cast<std::size_t>(plan.output_bytes));
   fpga::pack_input(plan, 0, pixels.data(), 1, input.data());
   const auto begin = std::chrono::steady_clock::now();
-  const fpga::RunReport report =
-      port.run(fpga::encode(plan.commands), {plan.model, input, memory});
+  const fpga::RunReport report = port.run(fpga::encode(plan.commands), {plan.model, input, memory});
   Outcome outcome;
-  outcome.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  const std::size_t bytes = static_cast<std::size_t>(output.shape.size()) * graph::size_of(output.dtype);
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const std::size_t bytes =
+      static_cast<std::size_t>(output.shape.size()) * graph::size_of(output.dtype);
   std::vector<std::uint8_t> got(bytes);
   fpga::unpack_output(plan, 0, memory.data(), 1, got.data());
   outcome.equal = got == reference(plan.graph, pixels, bytes);
@@ -119,10 +118,11 @@ void residual_networks(std::mt19937_64& random, int count) {
       const Outcome outcome = run_image(plan, port, random);
       bench::check(outcome.equal, "network %u: the output differs from the reference's", seed);
       if (stall == 0.0)
-        bench::check(outcome.worst < 0.01, "network %u: a layer's cycles differ by %.2f %%", seed, 100 * outcome.worst);
+        bench::check(outcome.worst < 0.01, "network %u: a layer's cycles differ by %.2f %%", seed,
+                     100 * outcome.worst);
       std::printf("network %u: %lld cycles, model %lld, worst layer %.2f %%, stalls %.1f\n", seed,
-                  static_cast<long long>(outcome.cycles), static_cast<long long>(outcome.model_cycles),
-                  100 * outcome.worst, stall);
+                  static_cast<long long>(outcome.cycles),
+                  static_cast<long long>(outcome.model_cycles), 100 * outcome.worst, stall);
     }
   }
 }
@@ -141,20 +141,25 @@ void whole_model(std::mt19937_64& random, const std::string& file, int images, c
   for (int i = 0; i < images; ++i) {
     const Outcome outcome = run_image(plan, port, random);
     bench::check(outcome.equal, "image %d: the output differs from the reference's", i);
-    bench::check(outcome.worst < 0.01, "image %d: a layer's cycles differ by %.2f %%", i, 100 * outcome.worst);
+    bench::check(outcome.worst < 0.01, "image %d: a layer's cycles differ by %.2f %%", i,
+                 100 * outcome.worst);
     const double busy = static_cast<double>(graph::macs(*plan.graph)) /
                         (static_cast<double>(outcome.cycles) * c.oc * c.ic * c.px);
-    std::printf("image %d: %s, %lld cycles, model %lld, worst layer %.2f %%, multipliers busy %.1f %%, %.1f s\n", i,
-                outcome.equal ? "equal" : "DIFFERENT", static_cast<long long>(outcome.cycles),
-                static_cast<long long>(outcome.model_cycles), 100 * outcome.worst, 100 * busy, outcome.seconds);
+    std::printf(
+        "image %d: %s, %lld cycles, model %lld, worst layer %.2f %%, multipliers busy %.1f %%, "
+        "%.1f s\n",
+        i, outcome.equal ? "equal" : "DIFFERENT", static_cast<long long>(outcome.cycles),
+        static_cast<long long>(outcome.model_cycles), 100 * outcome.worst, 100 * busy,
+        outcome.seconds);
     std::fflush(stdout);
-    root["images"].push_back({{"equal", outcome.equal},
-                              {"rtl_cycles", outcome.cycles},
-                              {"model_cycles", outcome.model_cycles},
-                              {"worst_layer_difference", outcome.worst},
-                              {"utilisation", busy},
-                              {"array_busy", static_cast<double>(outcome.steps) / static_cast<double>(outcome.cycles)},
-                              {"simulation_seconds", outcome.seconds}});
+    root["images"].push_back(
+        {{"equal", outcome.equal},
+         {"rtl_cycles", outcome.cycles},
+         {"model_cycles", outcome.model_cycles},
+         {"worst_layer_difference", outcome.worst},
+         {"utilisation", busy},
+         {"array_busy", static_cast<double>(outcome.steps) / static_cast<double>(outcome.cycles)},
+         {"simulation_seconds", outcome.seconds}});
     if (json != nullptr) std::ofstream(json) << root.dump(2) << "\n";
   }
 }

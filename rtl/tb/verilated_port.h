@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The RTL as a port of src/device/fpga: programs run on the Verilated overlay, through its registers
-// and its AXI4 port.
+// The RTL as a port of src/device/fpga: programs run on the Verilated overlay, through its
+// registers and its AXI4 port.
 #pragma once
 
 #include <algorithm>
