@@ -92,7 +92,7 @@ def synthesize(task):
         generics = " ".join(f"-G {k}={v}" for k, v in parameters.items())
         # The DSP's ports and parameters from the simulation's model, its cell from Yosys.
         ys.run_pass(f"read_slang --top {module} {generics} --blackboxed-module DSP48E2 {package} "
-                    f"{RTL / 'src' / 'pronghorn_types.sv'} {RTL / 'tb' / 'dsp48e2.sv'} {sources}", design)
+                    f"{RTL / 'src' / 'pronghorn_types.sv'} {RTL / 'tb' / 'DSP48E2.sv'} {sources}", design)
         ys.run_pass("delete =DSP48E2", design)
         ys.run_pass(f"synth_xilinx -family xcup -uram -flatten -noiopad -noclkbuf -top {module}", design)
         ys.run_pass("clean", design)
