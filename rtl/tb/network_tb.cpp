@@ -46,7 +46,7 @@ double worst_command(const fpga::Plan& plan, const std::vector<std::int64_t>& rt
   std::int64_t rtl_before = 0, model_before = 0;
   for (std::size_t c = 0; c < plan.commands.size(); ++c) {
     const auto op = plan.commands[c].opcode;
-    if (op > fpga::Opcode::kMaxpool) continue;
+    if (op > fpga::Opcode::kMaxPool) continue;
     const std::int64_t from_rtl = rtl.at(i) - rtl_before;
     const std::int64_t from_model = model.completed[c] - model_before;
     if (i > 0 && from_model > 1000)

@@ -18,7 +18,7 @@ class System {
   // stall: how often each channel is not ready, 0 to 1.
   System(const pronghorn::device::fpga::Configuration& c, std::size_t memory_bytes, double stall,
          std::uint64_t seed)
-      : c_(c), memory(memory_bytes), stall_(stall), random_(seed) {
+      : memory(memory_bytes), c_(c), stall_(stall), random_(seed) {
     top.ap_rst_n = 0;
     for (int i = 0; i < 8; ++i) cycle();
     top.ap_rst_n = 1;

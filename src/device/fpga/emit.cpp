@@ -315,7 +315,7 @@ class Emitter {
         piece.src_mem = buffer.region.mem;
         piece.y0 = step.scatter ? band * height : 0;
         const std::int64_t flat =
-            step.scatter ? n * to.plane_image()
+            step.scatter ? n * to.plane_image() + piece.y0 / 2 * (to.grid_width / 2)
                          : (std::int64_t{n} * to.grid_height + band * height) * to.grid_width;
         piece.dst_row = dst_row + flat / c_.px;
         piece.dst_bank = flat % c_.px;

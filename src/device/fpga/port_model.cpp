@@ -186,7 +186,7 @@ class ModelPort final : public Port {
     const std::int64_t plane_height = (c.height + 1) / 2;
     return first + p.y % 2 * (c.drow_row * c_.px + c.drow_bank) +
            p.x % 2 * (c.dcol_row * c_.px + c_.px / 2) + p.n * plane_height * plane_width +
-           p.y / 2 * plane_width + p.x / 2;
+           (p.y / 2 - c.y0 / 2) * plane_width + p.x / 2;
   }
 
   std::int8_t* target(const Compute& c, std::int64_t flat) {
