@@ -9,7 +9,7 @@ folder=$1
 shift
 "$root/bindings/python/tests/environment.sh" "$folder" || exit $?
 "$folder/venv/bin/pip" wheel --no-build-isolation --no-deps -w "$folder/wheel" \
-  -Cbuild-dir="$folder/build" "$root" >"$folder/build.log" 2>&1 || {
+  --config-settings=build-dir="$folder/build" "$root" >"$folder/build.log" 2>&1 || {
   tail -n 40 "$folder/build.log"
   exit 1
 }
