@@ -296,6 +296,9 @@ def test_not_fast_enough_is_a_reason(x):
     hook.install(min_speedup=1e6)
     network(seed=41).predict(x, verbose=0)
     assert any("not fast enough" in reason for _, reason in places("predict"))
+    hook.install(min_speedup=1e6, fallback="forbid")
+    with pytest.raises(errors.Unsupported, match="not fast enough"):
+        network(seed=42).predict(x[:32], verbose=0)  # the very rows that decide it
 
 
 def test_uninstalled_means_untouched(x):

@@ -201,6 +201,8 @@ class Doors:
             count(_ORIGINAL, reason, len(outputs[0]) if np.ndim(outputs[0]) else 1, seconds, None)
             if rows is not None:
                 tracked.learn(rows, outputs, seconds)
+                if tracked.reason:  # these were the rows that decided it
+                    self.hook.fall_back("keras", tracked.name, call, tracked.reason)
             return outputs
 
         try:

@@ -118,6 +118,11 @@ class Tracked:
         return self._twin.session.profile(True) if self._twin is not None else []
 
     @property
+    def reason(self) -> str:
+        """Why it was refused; "" when it was not."""
+        return self._reason
+
+    @property
     def calibrating(self) -> bool:
         return self._twin is None and not self._reason
 
