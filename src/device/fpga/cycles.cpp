@@ -111,11 +111,22 @@ class Timeline {
     std::int64_t start = ready;
     if (!computes_.empty()) start = std::max(start, last_step_ + kLatency.command);
     if (computes_.size() > 1) start = std::max(start, computes_[computes_.size() - 2]);
+    // The dispatcher's way: words, then coordinates once the command before has started.
+    const std::int64_t words =
+        10 + (command.opcode == Opcode::kAverage ? 0 : ceil_div(c.taps, std::int64_t{2}));
+    handed_ = std::max(handed_, computes_.size() > 1 ? computes_[computes_.size() - 2] : 0);
+    handed_ = std::max(handed_ + 2 * words, last_start_) + c_.px + kLatency.dispatch;
+    start = std::max(start, handed_);
+    // A memory has one read port: residuals of the command before come first.
+    if (previous_residual_ == c.src_mem)
+      start = std::max(start, last_step_ + kLatency.residual + last_results_);
 
     const bool conv = command.opcode == Opcode::kConv;
     const std::int64_t per_word = c_.oc / c_.ic;
     const std::int64_t columns = conv ? ceil_div(c.dst_groups, per_word) : c.src_groups;
+    last_start_ = start;
     Ends tile_done;
+    std::int64_t first_step = 0;
     for (std::int64_t pt = 0; pt < c.tiles; ++pt) {
       const std::int64_t valid = pt + 1 == c.tiles ? c.last_px : c_.px;
       const std::int64_t passes = c.planes != 0 && command.opcode != Opcode::kAverage
@@ -125,8 +136,12 @@ class Timeline {
       if (c.no_wait == 0 && !previous_tiles_.empty()) {
         const auto needed =
             std::min(static_cast<std::int64_t>(previous_tiles_.size()), pt + 1 + c.lookahead);
-        begin = std::max(begin, previous_tiles_[static_cast<std::size_t>(needed) - 1] + 1);
+        begin = std::max(begin, previous_tiles_[static_cast<std::size_t>(needed) - 1]);
       }
+      // Tiles of pixels: first steps two cycles apart, last ones by what their coordinates take.
+      if (pt > 0) begin = std::max(begin, first_step + 2);
+      const std::int64_t spacing = c.planes != 0 ? 6 : c.pad_check != 0 ? 4 : 0;
+      const std::int64_t pixels_end = last_step_;
       for (std::int64_t column = 0; column < columns; ++column) {
         std::int64_t steps = 1, results = passes;
         if (conv) {
@@ -139,10 +154,13 @@ class Timeline {
           if (command.opcode == Opcode::kAverage) results = 1;
         }
         tile(steps, results, column == 0 ? begin : 0);
+        if (column == 0) first_step = last_step_ - steps + 1;
       }
+      if (pt > 0) last_step_ = std::max(last_step_, pixels_end + spacing);
       tile_done.push_back(last_step_ + latency + last_results_ - 1);
     }
     previous_tiles_ = std::move(tile_done);
+    previous_residual_ = c.has_res != 0 ? c.res_mem : -1;
     done(computes_, index, previous_tiles_.empty() ? start : previous_tiles_.back());
   }
 
@@ -152,7 +170,9 @@ class Timeline {
   Ends loads_, computes_, stores_;  // completion cycles
   std::int64_t load_free_ = 0, store_free_ = 0;
   std::int64_t last_step_ = 0, last_results_ = 0;
-  Ends previous_tiles_;  // of the command before: completion by tile of pixels
+  std::int64_t handed_ = 0, last_start_ = 0;  // to COMPUTE by the dispatcher; when it started
+  std::int64_t previous_residual_ = -1;       // the memory of the last command's residual
+  Ends previous_tiles_;                       // of the command before: completion by tile of pixels
 };
 
 }  // namespace
