@@ -231,6 +231,9 @@ PH_API ph_status ph_session_create(const ph_model* model, const ph_session_optio
 PH_API void ph_session_free(ph_session* session); /* waits for what was submitted */
 PH_API ph_status ph_session_device(const ph_session* session, ph_device_info* info);
 PH_API int64_t ph_session_memory_bytes(const ph_session* session);
+/* The energy counter of the session's device, in joules since some fixed moment: differences count.
+ * It covers the whole component, other work on it included. PH_UNSUPPORTED when it has none. */
+PH_API ph_status ph_session_energy(const ph_session* session, double* joules);
 
 /* Runs `batch` images of pixels (input_height * input_width * 3 bytes each) and writes
  * batch * classes float32. A float model's preprocess is applied first. Blocks. */

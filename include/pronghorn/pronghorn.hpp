@@ -14,6 +14,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -446,6 +447,14 @@ class Session {
     return detail::from_c(info);
   }
   std::int64_t memory_bytes() const { return ph_session_memory_bytes(handle_.get()); }
+  // Joules of the device's counter; nothing when it has none.
+  std::optional<double> energy() const {
+    double joules = 0;
+    const ph_status status = ph_session_energy(handle_.get(), &joules);
+    if (status == PH_UNSUPPORTED) return std::nullopt;
+    check(status);
+    return joules;
+  }
   std::int64_t classes() const { return classes_; }
   std::size_t pixel_bytes() const { return pixel_bytes_; }
 

@@ -66,6 +66,20 @@ int64_t ph_session_memory_bytes(const ph_session* session) {
   return session == nullptr ? 0 : session->session->program().memory_bytes();
 }
 
+ph_status ph_session_energy(const ph_session* session, double* joules) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(joules, "joules");
+    const device::Device& device = session->session->device();
+    const std::optional<double> counted = device.energy_joules();
+    if (!counted) {
+      base::fail(base::Status::kUnsupported, "device {} has no energy counter",
+                 device.properties().name);
+    }
+    *joules = *counted;
+  });
+}
+
 ph_status ph_session_run(ph_session* session, const uint8_t* pixels, int64_t batch,
                          float* outputs) {
   return capi::guard([&] {

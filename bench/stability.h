@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What disturbed a measurement: stolen time, other programs, throttling, clocks that jump.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pronghorn::bench {
+
+// Counters of the machine and of this process at one moment; seconds. Unknown ones are 0.
+struct Counters {
+  double monotonic = 0, boot = 0, real = 0;  // the three clocks
+  double total = 0, idle = 0, steal = 0;     // processor time of the machine, of all processors
+  double own = 0;                            // processor time of this process
+  double throttled = 0;                      // this process's cgroup was held back
+};
+// `root` stands for "/" in tests.
+Counters read_counters(const std::string& root = "");
+
+struct Disturbance {
+  double seconds = 0;
+  double steal_share = 0;  // of all processor time, taken by the host
+  double other_share = 0;  // used by other programs
+  double throttled_seconds = 0;
+  std::string clock_problem;  // "" when the clocks agree
+};
+Disturbance between(const Counters& before, const Counters& after);
+
+struct Stability {
+  bool stable = true;
+  std::vector<std::string> reasons;  // why not
+};
+// Adds what the disturbance alone says: steal over 1 %, other programs over 10 %, throttling over
+// 1 %, a clock that jumped.
+void judge(const Disturbance& disturbance, Stability& stability);
+
+double cpu_mhz();  // mean over the processors; 0 when unknown
+
+}  // namespace pronghorn::bench
