@@ -8,10 +8,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "bench/system_under_test.h"
+
 namespace pronghorn::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -51,20 +51,63 @@ Measurement measure_device(const Setting& setting, int batch,
   std::vector<float> outputs(static_cast<std::size_t>(batch * setting.session.classes()));
   const auto run = [&] { setting.session.run(inputs, batch, outputs); };
   std::vector<double> times = time_repeatedly(setting, 0, 1, run);
-  if (times[0] < kLongRun) times = time_repeatedly(setting, setting.seconds, 3, run);
+  Measurement result;
+  result.warmup_ms = {1e3 * times[0]};
+  if (times[0] < kLongRun) {
+    times = time_repeatedly(setting, setting.seconds, 3, run);
+    for (std::size_t i = 0; i < std::min<std::size_t>(times.size(), 31); ++i) {
+      result.warmup_ms.push_back(1e3 * times[i]);
+    }
+  }
   if (times.size() == 1) {
     const std::vector<double> more = time_repeatedly(setting, setting.seconds - times[0], 1, run);
     times.insert(times.end(), more.begin(), more.end());
   }
-  Measurement result;
   result.device = setting.session.device().name;
   result.kind = "device";
   result.batch = batch;
   result.images_per_second = batch / quantile(times, 0.5);
   result.images_per_second_best = batch / quantile(times, 0);
   result.rounds = static_cast<int>(times.size());
+  for (const double time : times) result.rates.push_back(batch / time);
+  result.repeat_rates = {result.images_per_second};
+  result.batch_seconds = times;
   result.latency = summarize(times);
   return result;
+}
+
+Measurement merge(const std::vector<Measurement>& all) {
+  Measurement sum = all.front();
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    const Measurement& next = all[i];
+    const auto append = [](std::vector<double>& to, const std::vector<double>& from) {
+      to.insert(to.end(), from.begin(), from.end());
+    };
+    append(sum.rates, next.rates);
+    append(sum.repeat_rates, next.repeat_rates);
+    append(sum.batch_seconds, next.batch_seconds);
+    sum.rounds += next.rounds;
+    sum.images_per_second_best = std::max(sum.images_per_second_best, next.images_per_second_best);
+    if (sum.stages && next.stages) {
+      sum.stages->wall_seconds += next.stages->wall_seconds;
+      sum.stages->read_seconds += next.stages->read_seconds;
+      sum.stages->decode_seconds += next.stages->decode_seconds;
+      sum.stages->infer_seconds += next.stages->infer_seconds;
+      sum.stages->images += next.stages->images;
+    }
+    sum.of_ideal += next.of_ideal;
+  }
+  sum.of_ideal /= static_cast<double>(all.size());
+  sum.images_per_second = quantile(sum.rates, 0.5);
+  sum.latency = summarize(sum.batch_seconds);
+  return sum;
+}
+
+double repeat_difference(const Measurement& measurement) {
+  const std::vector<double>& rates = measurement.repeat_rates;
+  if (rates.size() < 2) return 0;
+  const double least = quantile(rates, 0);
+  return least > 0 ? quantile(rates, 1) / least - 1 : 0;
 }
 
 Measurement measure_real(const Setting& setting, int batch, double images_per_second,
@@ -77,10 +120,10 @@ Measurement measure_real(const Setting& setting, int batch, double images_per_se
   // Every thread gets whole batches, and as many as the others.
   const std::int64_t step = static_cast<std::int64_t>(batch) * setting.threads;
   const double step_seconds = static_cast<double>(step) / std::max(images_per_second, 1e-3);
-  const int planned = step_seconds * 3 <= setting.seconds ? 3 : 1;
+  const int planned = setting.dataset == 0 && step_seconds * 3 <= setting.seconds ? 3 : 1;
   const std::int64_t steps =
       std::max<std::int64_t>(1, std::llround(setting.seconds / planned / step_seconds));
-  const Source round = setting.images.repeat(steps * step);
+  const Source round = setting.images.repeat(setting.dataset > 0 ? setting.dataset : steps * step);
 
   Stages stages;
   std::vector<double> rates;
@@ -143,6 +186,9 @@ Measurement measure_real(const Setting& setting, int batch, double images_per_se
   result.images_per_second = quantile(rates, 0.5);
   result.images_per_second_best = quantile(rates, 1);
   result.rounds = static_cast<int>(rates.size());
+  result.rates = rates;
+  result.repeat_rates = {result.images_per_second};
+  result.batch_seconds = times;
   result.latency = summarize(times);
   result.stages = stages;
   const double busy = stages.read_seconds + stages.decode_seconds + stages.infer_seconds;

@@ -27,12 +27,21 @@ struct Measurement {
   double images_per_second = 0;       // median over rounds
   double images_per_second_best = 0;  // of the fastest round
   int rounds = 0;
-  Latency latency;               // of one batch, from its bytes or tensors to all its results
-  std::optional<Stages> stages;  // real only
+  std::vector<double> rates;          // images a second of each round
+  std::vector<double> repeat_rates;   // median of each repeat of the whole measurement
+  std::vector<double> warmup_ms;      // the first batches of the first repeat, cold ones included
+  std::vector<double> batch_seconds;  // what `latency` summarizes
+  Latency latency;                    // of one batch, from its bytes or tensors to all its results
+  std::optional<Stages> stages;       // real only
   // real only: images_per_second divided by what the stages would give with nothing lost between
   // them, threads / (seconds of all stages of one image).
   double of_ideal = 0;
 };
+
+// Repeats of one measurement as one. `all` is not empty.
+Measurement merge(const std::vector<Measurement>& all);
+// Largest difference between repeats, as a fraction of the smallest; 0 for a single one.
+double repeat_difference(const Measurement& measurement);
 
 struct Setting {
   const Session& session;
@@ -40,6 +49,7 @@ struct Setting {
   Resize resize;
   int threads = 1;
   double seconds = 3;               // for each measurement
+  std::int64_t dataset = 0;         // real throughput over exactly so many images; 0: by time
   std::function<bool()> cancelled;  // polled between runs; then Error(PH_CANCELLED)
 };
 

@@ -44,10 +44,18 @@ ordered_json to_json(const Measurement& measurement) {
                     {"latency_ms",
                      {{"p50", latency.p50},
                       {"p90", latency.p90},
+                      {"p95", latency.p95},
                       {"p99", latency.p99},
                       {"p999", latency.p999},
                       {"min", latency.min},
+                      {"max", latency.max},
+                      {"mean", latency.mean},
                       {"samples", latency.samples}}}};
+  const Interval interval = median_interval(measurement.rates);
+  json["interval_95"] = {interval.low, interval.high};
+  json["repeat_images_per_second"] = measurement.repeat_rates;
+  json["coefficient_of_variation"] = coefficient_of_variation(measurement.rates);
+  if (!measurement.warmup_ms.empty()) json["warmup_ms"] = measurement.warmup_ms;
   if (measurement.stages) {
     const Stages& stages = *measurement.stages;
     json["stages"] = {{"images", stages.images},
@@ -100,6 +108,14 @@ ordered_json to_json(const Report& report, const std::string& command) {
                         {"top1", report.accuracy->top1},
                         {"top5", report.accuracy->top5}};
   }
+  json["stability"] = {{"verdict", report.stability.stable ? "STABLE" : "UNSTABLE"},
+                       {"reasons", report.stability.reasons},
+                       {"steal_share", report.disturbance.steal_share},
+                       {"other_share", report.disturbance.other_share},
+                       {"throttled_seconds", report.disturbance.throttled_seconds},
+                       {"clock_problem", report.disturbance.clock_problem}};
+  json["partial"] = report.partial;
+  json.update(report.sections);
   json["first_result_seconds"] = report.first_result_seconds;
   json["peak_rss_bytes"] = report.peak_rss_bytes;
   json["seconds"] = report.seconds;

@@ -61,6 +61,132 @@ class Judge {
   std::int64_t images_ = 0, top1_ = 0, top5_ = 0;
 };
 
+// Every batch, device and real, `repeats` times over, so that a slow minute of the machine shows.
+void measure_all(const Options& options, const Setting& setting,
+                 const std::vector<std::uint8_t>& pixels, Judge& judge, Report& report) {
+  const bool device = std::count(options.kinds.begin(), options.kinds.end(), "device") > 0;
+  const bool real = std::count(options.kinds.begin(), options.kinds.end(), "real") > 0;
+  const int repeats = options.dataset > 0 ? 1 : std::max(1, options.repeats);
+  const int total = repeats * (static_cast<int>(device) + static_cast<int>(real)) *
+                    static_cast<int>(options.batches.size());
+  int done = 0;
+  const auto next = [&](const char* kind, int batch) {
+    if (options.progress) {
+      options.progress(fmt::format("{} throughput, batch {}", kind, batch), done++, total);
+    }
+  };
+  std::vector<std::vector<Measurement>> parts;  // of each measurement
+  const Counters before = read_counters();
+  const auto keep = [&] {
+    report.results.clear();
+    for (const std::vector<Measurement>& all : parts) report.results.push_back(merge(all));
+    report.disturbance = between(before, read_counters());
+  };
+  try {
+    for (int repeat = 0; repeat < repeats; ++repeat) {
+      std::size_t place = 0;
+      const auto add = [&](Measurement measurement) {
+        if (place == parts.size()) parts.emplace_back();
+        parts[place].push_back(std::move(measurement));
+        if (options.on_measurement && repeat + 1 == repeats) {
+          options.on_measurement(merge(parts[place]));
+        }
+        ++place;
+      };
+      for (const int batch : options.batches) {
+        // A guess at the rate sizes the rounds of `real`.
+        double rate = repeat > 0 ? parts[place].back().images_per_second : 0;
+        if (device) {
+          next("device", batch);
+          add(measure_device(setting, batch, pixels));
+          rate = 0.8 * parts[place - 1].back().images_per_second;
+        } else if (rate == 0) {
+          Setting brief = setting;
+          brief.seconds = 0;
+          rate = 0.8 * measure_device(brief, batch, pixels).images_per_second;
+        }
+        if (!real) continue;
+        next("real", batch);
+        add(measure_real(setting, batch, rate, [&](const Result& result) { judge.see(result); }));
+      }
+    }
+  } catch (...) {
+    keep();
+    throw;
+  }
+  keep();
+}
+
+// 3 % between the repeats of one figure is what two runs may differ by.
+void judge_stability(Report& report) {
+  for (const Measurement& measurement : report.results) {
+    if (const double difference = repeat_difference(measurement); difference > 0.03) {
+      report.stability.stable = false;
+      report.stability.reasons.push_back(
+          fmt::format("{} throughput at batch {}: repeats differ by {:.1f} %", measurement.kind,
+                      measurement.batch, 100 * difference));
+    }
+    if (const double variation = coefficient_of_variation(measurement.rates); variation > 0.1) {
+      report.stability.stable = false;
+      report.stability.reasons.push_back(fmt::format(
+          "{} throughput at batch {}: rounds vary by {:.0f} % (coefficient of variation)",
+          measurement.kind, measurement.batch, 100 * variation));
+    }
+  }
+  bench::judge(report.disturbance, report.stability);
+}
+
+void measure_sections(const Model& model, const Setting& setting,
+                      const std::vector<std::uint8_t>& pixels, Meters& meters,
+                      const std::vector<double>& idle, const Options& options, Report& report) {
+  judge_stability(report);
+  Bench bench{model,  setting.session, setting.images, setting.resize,
+              pixels, meters,          options.device, setting.threads};
+  bench.seconds = options.seconds;
+  bench.cancelled = options.cancelled;
+  bench.say = [&](const std::string& line) {
+    if (options.say) options.say(line);
+  };
+  double query_seconds = 0;
+  for (const Measurement& measurement : report.results) {
+    double& rate = measurement.kind == "real" ? bench.real_rate : bench.device_rate;
+    if (measurement.kind == report.results.back().kind && measurement.images_per_second > rate) {
+      bench.batch = measurement.batch;
+    }
+    rate = std::max(rate, measurement.images_per_second);
+    if (measurement.batch == 1) query_seconds = 1e-3 * measurement.latency.p50;
+  }
+  if (bench.real_rate == 0) bench.real_rate = bench.device_rate;
+  if (bench.device_rate == 0) bench.device_rate = bench.real_rate;
+  nlohmann::ordered_json& sections = report.sections;
+  const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
+  // `wanted` sections in the order that the report shows them; an interruption ends the series.
+  const auto section = [&](const char* key, bool wanted, const auto& measure) {
+    if (!wanted || cancelled()) return;
+    if (options.progress) options.progress(key, 0, 0);
+    sections[key] = measure();
+  };
+  section("own_overhead", true, [&] { return measure_own_overhead(query_seconds); });
+  section("scenarios", !options.scenarios.scenarios.empty(),
+          [&] { return measure_scenarios(bench, options.scenarios); });
+  section("concurrency", !options.concurrency.empty(),
+          [&] { return sweep_concurrency(bench, options.concurrency); });
+  section("rates", options.rate_sweep || !options.rates.empty(),
+          [&] { return sweep_rates(bench, options.rates, options.scenarios.latency_bound); });
+  section("threads", !options.thread_counts.empty(),
+          [&] { return sweep_threads(bench, options.thread_counts); });
+  section("trace", !options.trace.empty(), [&] {
+    return replay_trace(bench, options.trace, read_trace(options.trace),
+                        options.scenarios.latency_bound);
+  });
+  section("cold_start", options.cold_starts > 0,
+          [&] { return measure_cold_start(options.cold_start_command, options.cold_starts); });
+  section("sustained", options.sustained > 0,
+          [&] { return measure_sustained(bench, options.sustained); });
+  section("layers", options.layers, [&] { return measure_layers(bench, 1); });
+  section("energy", true, [&] { return measure_energy(bench, idle); });
+}
+
 }  // namespace
 
 Report run(const Model& model, const Options& options) {
@@ -101,28 +227,24 @@ Report run(const Model& model, const Options& options) {
   report.verified = verify(model, session, pixels);
   if (options.on_verified) options.on_verified(report.verified);
 
-  const Setting setting{session,        images,          options.resize,
-                        report.threads, options.seconds, options.cancelled};
+  const double part = options.seconds / std::max(1, options.repeats);
+  const Setting setting{session, images,          options.resize,   report.threads,
+                        part,    options.dataset, options.cancelled};
   Judge judge(options.class_of);
-  const int total = 2 * static_cast<int>(options.batches.size());
-  int done = 0;
-  const auto next = [&](const char* kind, int batch) {
-    if (options.progress) {
-      options.progress(fmt::format("{} throughput, batch {}", kind, batch), done++, total);
-    }
-  };
-  const auto keep = [&](Measurement measurement) {
-    if (options.on_measurement) options.on_measurement(measurement);
-    report.results.push_back(std::move(measurement));
-  };
-  for (const int batch : options.batches) {
-    next("device", batch);
-    keep(measure_device(setting, batch, pixels));
-    next("real", batch);
-    // Decoding takes its share; the guess only sizes the rounds.
-    keep(measure_real(setting, batch, 0.8 * report.results.back().images_per_second,
-                      [&](const Result& result) { judge.see(result); }));
+  Meters meters = open_rapl();
+  if (session.energy()) {
+    meters.meters.push_back(
+        device_meter(report.device.name, [&] { return session.energy().value_or(0); }));
   }
+  try {
+    const std::vector<double> idle = idle_watts(meters, std::min(3.0, options.seconds));
+    measure_all(options, setting, pixels, judge, report);
+    measure_sections(model, setting, pixels, meters, idle, options, report);
+  } catch (const Error& error) {
+    if (error.status() != PH_CANCELLED) throw;
+    report.partial = true;
+  }
+  report.partial = report.partial || (options.cancelled && options.cancelled());
   report.accuracy = judge.accuracy();
   report.session_memory_bytes = session.memory_bytes();
   report.peak_rss_bytes = peak_rss_bytes();

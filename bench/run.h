@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One whole benchmark: first result, verification, then every batch, device and real.
+// One whole benchmark: first result, verification, every batch, device and real, twice, then the
+// sections that were asked for (section.h). What was measured before an interruption is kept.
 #pragma once
 
 #include <functional>
@@ -10,6 +11,8 @@
 
 #include "bench/machine.h"
 #include "bench/measure.h"
+#include "bench/section.h"
+#include "bench/stability.h"
 
 namespace pronghorn::bench {
 
@@ -40,13 +43,30 @@ struct Report {
   double seconds = 0;  // the whole run
   std::vector<Measurement> results;
   std::optional<Accuracy> accuracy;
+  Disturbance disturbance;  // over all of `results`
+  Stability stability;
+  bool partial = false;  // interrupted: what is there was measured whole, the rest is missing
+  nlohmann::ordered_json sections = nlohmann::ordered_json::object();  // by key of the JSON
 };
 
 struct Options {
   std::vector<int> batches = {1, 8, 32, 128};
   std::string device;  // "" is auto
   int threads = 0;     // 0: every core
-  double seconds = 3;  // for each measurement
+  double seconds = 3;  // for each measurement, all its repeats together
+  int repeats = 2;     // of the whole series of measurements; they must agree
+  std::vector<std::string> kinds = {"device", "real"};
+  std::int64_t dataset = 0;  // real throughput over exactly so many images; 0: by time
+  ScenarioOptions scenarios;
+  std::vector<int> concurrency;  // empty: not measured; so with the following
+  std::vector<double> rates;
+  bool rate_sweep = false;  // with `rates` empty: at fractions of the real throughput
+  std::vector<int> thread_counts;
+  std::string trace;
+  double sustained = 0;
+  int cold_starts = 0;
+  std::vector<std::string> cold_start_command;
+  bool layers = true;
   Resize resize;
   std::string images;  // folder, tar, file or "-"; "" generates photographs
   std::function<bool()> cancelled;
@@ -56,6 +76,7 @@ struct Options {
   std::function<void(const Report&)> on_ready;
   std::function<void(const Verified&)> on_verified;
   std::function<void(const Measurement&)> on_measurement;
+  std::function<void(const std::string& line)> say;  // of the sections
   // The class of a label as the source names it, -1 when unknown.
   std::function<std::int64_t(const std::string& label)> class_of;
 };
