@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/loadgen.h"
 
+#include <fmt/format.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <random>
 #include <thread>
 
+#include "bench/statistics.h"
 #include "bench/verdict.h"
 
 namespace pronghorn::bench {
@@ -274,8 +276,10 @@ ServerSearch search_server_rate(SystemUnderTest& system, LoadSettings settings, 
   double low = 0, high = 0;
   for (int i = 0; i < kMostSteps && (low == 0 || high == 0) && !cancelled(); ++i) {
     probe.rate = low > 0 ? 2 * low : high > 0 ? high / 2 : first_rate;
-    // Fewer than a dozen arrivals tell nothing about a rate.
-    if (probe.rate * probe.max_seconds < 12) break;
+    // Fewer than twenty arrivals tell nothing about a rate.
+    probe.min_seconds = std::max(probe_seconds, 20 / probe.rate);
+    probe.max_seconds = 4 * probe.min_seconds;
+    if (probe.min_seconds > 20 * probe_seconds) break;
     (sustains(probe) ? low : high) = probe.rate;
   }
   while (low > 0 && high > kClose * low && !cancelled()) {
@@ -286,9 +290,17 @@ ServerSearch search_server_rate(SystemUnderTest& system, LoadSettings settings, 
     settings.rate = low;
     if (sustains(settings)) break;
   }
+  search.best.settings = settings;
   if (!search.tried.empty()) search.best = search.tried.back();
-  if (!search.best.valid && search.best.reasons.empty()) {
-    search.best.reasons.push_back("no rate kept the bound");
+  if (low == 0) {
+    // The slowest rate tried shows what one query alone takes.
+    const double alone =
+        search.best.latencies.empty() ? 0 : 1e3 * quantile(search.best.latencies, 0.5);
+    search.best.valid = false;
+    search.best.reasons = {
+        fmt::format("no rate kept the bound of {:g} ms: at {:.1f} queries/s half of them took "
+                    "{:.2f} ms or more",
+                    1e3 * settings.latency_bound, search.best.settings.rate, alone)};
   }
   return search;
 }

@@ -125,8 +125,8 @@ void judge_stability(Report& report) {
       report.stability.reasons.push_back(
           fmt::format("{} throughput at batch {}: repeats differ by {:.1f} %", measurement.kind,
                       measurement.batch, 100 * difference));
-    }
-    if (const double variation = coefficient_of_variation(measurement.rates); variation > 0.1) {
+    } else if (const double variation = coefficient_of_variation(measurement.rates);
+               variation > 0.1) {
       report.stability.stable = false;
       report.stability.reasons.push_back(fmt::format(
           "{} throughput at batch {}: rounds vary by {:.0f} % (coefficient of variation)",
@@ -147,6 +147,7 @@ void measure_sections(const Model& model, const Setting& setting,
   bench.say = [&](const std::string& line) {
     if (options.say) options.say(line);
   };
+  bench.on_second = options.on_second;
   double query_seconds = 0;
   for (const Measurement& measurement : report.results) {
     double& rate = measurement.kind == "real" ? bench.real_rate : bench.device_rate;
@@ -179,8 +180,13 @@ void measure_sections(const Model& model, const Setting& setting,
     return replay_trace(bench, options.trace, read_trace(options.trace),
                         options.scenarios.latency_bound);
   });
-  section("cold_start", options.cold_starts > 0,
-          [&] { return measure_cold_start(options.cold_start_command, options.cold_starts); });
+  section("cold_start", options.cold_starts > 0, [&] {
+    auto json = measure_cold_start(options.cold_start_command, options.cold_starts);
+    bench.say(fmt::format("\ncold start   {:.3f} s, median of {}: {}\n",
+                          json["median_seconds"].get<double>(), options.cold_starts,
+                          json["what"].get<std::string>()));
+    return json;
+  });
   section("sustained", options.sustained > 0,
           [&] { return measure_sustained(bench, options.sustained); });
   section("layers", options.layers, [&] { return measure_layers(bench, 1); });

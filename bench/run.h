@@ -76,7 +76,8 @@ struct Options {
   std::function<void(const Report&)> on_ready;
   std::function<void(const Verified&)> on_verified;
   std::function<void(const Measurement&)> on_measurement;
-  std::function<void(const std::string& line)> say;  // of the sections
+  std::function<void(const std::string& line)> say;              // of the sections
+  std::function<void(double seconds, double images)> on_second;  // of a sustained run
   // The class of a label as the source names it, -1 when unknown.
   std::function<std::int64_t(const std::string& label)> class_of;
 };

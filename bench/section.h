@@ -28,6 +28,8 @@ struct Bench {
   double device_rate = 0, real_rate = 0;  // images a second at that batch
   std::function<bool()> cancelled;
   std::function<void(const std::string& line)> say;  // for people; a whole line or more
+  // Of a sustained run, once a second: seconds since its start, images in the last second.
+  std::function<void(double seconds, double images)> on_second;
 };
 
 struct ScenarioOptions {

@@ -82,19 +82,25 @@ ordered_json measure_sustained(const Bench& bench, double seconds) {
   std::int64_t done = 0;
   bool interrupted = false;
   double last = 0;
+  std::size_t told = 0;
   try {
-    bench.session.classify(endless, bench.resize, {bench.batch, bench.threads, false},
-                           [&](const Result& result) {
-                             last = seconds_since(start);
-                             interrupted = bench.cancelled && bench.cancelled();
-                             if (last >= seconds || interrupted) return false;
-                             if (result.error == nullptr) {
-                               top_k(result.outputs, top);
-                               ++done;
-                               ++slots[static_cast<std::size_t>(last)];
-                             }
-                             return true;
-                           });
+    bench.session.classify(
+        endless, bench.resize, {bench.batch, bench.threads, false}, [&](const Result& result) {
+          last = seconds_since(start);
+          interrupted = bench.cancelled && bench.cancelled();
+          for (;
+               bench.on_second && told + 1 <= static_cast<std::size_t>(last) && told < slots.size();
+               ++told) {
+            bench.on_second(static_cast<double>(told + 1), static_cast<double>(slots[told]));
+          }
+          if (last >= seconds || interrupted) return false;
+          if (result.error == nullptr) {
+            top_k(result.outputs, top);
+            ++done;
+            ++slots[static_cast<std::size_t>(last)];
+          }
+          return true;
+        });
   } catch (const Error& error) {
     if (error.status() != PH_CANCELLED) throw;
   }

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include "apps/cli/command.h"
+#include "apps/cli/digest.h"
 #include "apps/cli/interrupt.h"
 #include "apps/cli/labels.h"
 #include "apps/cli/model_flags.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/progress.h"
 #include "bench/modelled.h"
+#include "bench/page.h"
+#include "bench/peers.h"
+#include "bench/photographs.h"
+#include "bench/prices.h"
 #include "bench/report.h"
 
 namespace pronghorn::cli {
@@ -24,6 +33,27 @@ struct Flags {
   ResizeFlags resize;
   DeviceFlags device;
   std::string json;
+  std::string report;
+  std::string csv;
+  bool no_report = false;
+  std::string preset;
+  std::vector<std::string> kinds = {"device", "real"};
+  int repeats = 2;
+  std::int64_t dataset = 0;
+  std::vector<std::string> scenarios;
+  bool official = false;
+  double latency_bound = 15;
+  std::vector<int> concurrency;
+  std::vector<double> rates;
+  bool rate_sweep = false;
+  std::vector<int> thread_counts;
+  std::string trace;
+  double sustained = 0;
+  int cold_starts = 0;
+  std::string price;
+  std::string prices;
+  std::string peers;
+  bool watch = false;
 };
 
 // A device without a clock of its own is verified and its counted cycles are shown; nothing is
@@ -48,8 +78,122 @@ bool show_modelled(const Flags& flags, const Context& context, const Model& mode
   return true;
 }
 
-void run_bench(const Flags& flags, const Context& context) {
+const std::vector<std::pair<std::string, bench::Scenario>> kScenarios = {
+    {"singlestream", bench::Scenario::kSingleStream},
+    {"multistream", bench::Scenario::kMultiStream},
+    {"server", bench::Scenario::kServer},
+    {"offline", bench::Scenario::kOffline}};
+
+// What a preset means; options that were given as well keep their values.
+void apply_preset(const CLI::App& command, Flags& flags) {
+  const auto free = [&](const char* option) { return command.count(option) == 0; };
+  if (flags.preset == "inaccel-2020") {
+    // The published set-up: 200,000 ImageNet photographs at batch 128, whole way
+    // (docs/benchmark_method.md).
+    if (free("--batch")) flags.batches = {128};
+    if (free("--dataset")) flags.dataset = 200000;
+    if (free("--kind")) flags.kinds = {"real"};
+  } else if (flags.preset == "quick") {
+    if (free("--batch")) flags.batches = {1, 32};
+    if (free("--seconds")) flags.seconds = 1;
+  } else if (flags.preset == "full") {
+    if (free("--scenario")) flags.scenarios = {"all"};
+    if (free("--concurrency")) flags.concurrency = {1, 2, 4, 8, 16};
+    if (free("--rate") && free("--rate-sweep")) flags.rate_sweep = true;
+    if (free("--thread-scaling")) {
+      for (int count = 1; count < available_cores(); count *= 2) {
+        flags.thread_counts.push_back(count);
+      }
+      flags.thread_counts.push_back(available_cores());
+    }
+    if (free("--sustained")) flags.sustained = 30;
+    if (free("--cold-start")) flags.cold_starts = 5;
+    if (free("--peers")) flags.peers = "auto";
+  }
+}
+
+// A folder that goes away with this object.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "pronghorn-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) {
+      throw Error(PH_IO, fmt::format("{}: no temporary folder can be made", name));
+    }
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::string file(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::string read_whole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(PH_NOT_FOUND, fmt::format("{}: no such file", path));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// "a.json" gives "a.html".
+std::string page_beside(const std::string& json) {
+  return std::filesystem::path(json).replace_extension(".html").string();
+}
+
+// The last minute as eight heights of a block.
+std::string sparkline(const std::vector<double>& rates) {
+  static constexpr const char* kBlocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  const std::size_t from = rates.size() > 60 ? rates.size() - 60 : 0;
+  const double most = std::max(1e-9, *std::max_element(rates.begin(), rates.end()));
+  std::string text;
+  for (std::size_t i = from; i < rates.size(); ++i) {
+    text += kBlocks[std::clamp(static_cast<int>(8 * rates[i] / most), 0, 7)];
+  }
+  return text;
+}
+
+// What a user waits for: a new process that classifies one photograph.
+std::vector<std::string> cold_start_command(const Flags& flags, const TemporaryFolder& folder) {
+  const bench::Photograph photograph = bench::make_photograph(bench::kDefaultSeed, 0);
+  const std::string path = folder.file("photograph.jpg");
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(photograph.jpeg.data()),
+             static_cast<std::streamsize>(photograph.jpeg.size()));
+  std::vector<std::string> command = {"/proc/self/exe", "classify", path, "--model",
+                                      flags.model.model};
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink(command[0], error);
+  if (!error) command[0] = self.string();
+  if (!flags.model.preprocess.empty()) {
+    command.insert(command.end(), {"--preprocess", flags.model.preprocess});
+  }
+  if (!flags.device.device.empty()) {
+    command.insert(command.end(), {"--device", flags.device.device});
+  }
+  return command;
+}
+
+void run_bench(const Flags& flags, Context& context) {
   OutputFile json_file(flags.json);
+  OutputFile page_file(!flags.report.empty() ? flags.report
+                       : flags.no_report || flags.json.empty() || !flags.json.ends_with(".json")
+                           ? ""
+                           : page_beside(flags.json));
+  OutputFile csv_file(flags.csv);
+  const std::vector<bench::Price> prices =
+      flags.prices.empty() ? bench::built_in_prices()
+                           : bench::parse_prices(read_whole(flags.prices), flags.prices);
+  std::optional<bench::Price> price;
+  if (!flags.price.empty()) price = bench::choose_price(flags.price, prices);
+  bench::PeerOptions peers{flags.peers,
+                           flags.device.threads > 0 ? flags.device.threads : available_cores()};
+  if (!flags.peers.empty()) bench::find_peers(peers);  // what is wrong with it is said now
+  const TemporaryFolder folder;
   const Model model = open_model(flags.model);
   if (show_modelled(flags, context, model, json_file)) return;
   const ModelInfo info = model.info();
@@ -58,8 +202,26 @@ void run_bench(const Flags& flags, const Context& context) {
   options.device = flags.device.device;
   options.threads = flags.device.threads;
   options.seconds = flags.seconds;
+  options.repeats = flags.repeats;
+  options.kinds = flags.kinds;
+  options.dataset = flags.dataset;
   options.resize = flags.resize.of(info);
   options.images = flags.images;
+  options.scenarios = {{}, flags.kinds, flags.official, 1e-3 * flags.latency_bound};
+  for (const std::string& name : flags.scenarios) {
+    for (const auto& [known, scenario] : kScenarios) {
+      if (name == known || name == "all") options.scenarios.scenarios.push_back(scenario);
+    }
+  }
+  options.concurrency = flags.concurrency;
+  options.rates = flags.rates;
+  options.rate_sweep = flags.rate_sweep;
+  options.thread_counts = flags.thread_counts;
+  options.trace = flags.trace;
+  if (!flags.trace.empty()) bench::read_trace(flags.trace);  // what is wrong with it is said now
+  options.sustained = flags.sustained;
+  options.cold_starts = flags.cold_starts;
+  if (flags.cold_starts > 0) options.cold_start_command = cold_start_command(flags, folder);
   options.cancelled = interrupted;
   std::unique_ptr<LabelIndex> labels;  // made when first asked for: not before the first result
   options.class_of = [&](const std::string& label) {
@@ -107,8 +269,38 @@ void run_bench(const Flags& flags, const Context& context) {
         "device = tensors in memory to scores\n" +
         bench::table_head());
   };
+  options.say = show;
   options.on_measurement = [&](const bench::Measurement& m) { show(bench::table_row(m)); };
-  const bench::Report report = bench::run(model, options);
+  std::vector<double> seen;
+  if (flags.watch) {
+    if (flags.sustained == 0) options.sustained = 86400;  // until Ctrl-C
+    options.on_second = [&](double seconds, double images) {
+      seen.push_back(images);
+      if (isatty(STDOUT_FILENO) != 0) {
+        fmt::print("\r\033[K{} {:8.1f} images/s {}", clock_text(seconds), images, sparkline(seen));
+      } else {
+        fmt::print("{} {:8.1f} images/s\n", clock_text(seconds), images);
+      }
+      std::fflush(stdout);
+    };
+  }
+  bench::Report report = bench::run(model, options);
+
+  double best = 0;
+  for (const bench::Measurement& measurement : report.results) {
+    if (measurement.kind == flags.kinds.back())
+      best = std::max(best, measurement.images_per_second);
+  }
+  if (price && best > 0) report.sections["cost"] = bench::cost_json(*price, best);
+  if (!flags.peers.empty() && !interrupted()) {
+    peers.batches = flags.batches;
+    peers.seconds = flags.seconds;
+    peers.images = flags.images;
+    peers.resize = options.resize;
+    peers.class_of = options.class_of;
+    peers.say = show;
+    report.sections["peers"] = bench::run_peers(model, peers, folder.file(""));
+  }
 
   std::string text = "\n";
   if (report.accuracy) {
@@ -116,10 +308,96 @@ void run_bench(const Flags& flags, const Context& context) {
                         100 * report.accuracy->top1, 100 * report.accuracy->top5,
                         report.accuracy->images);
   }
+  if (report.sections.contains("cost")) {
+    const auto& cost = report.sections["cost"];
+    text += fmt::format("cost         {:.3f} dollars a million images at {:.3f} an hour ({})\n",
+                        cost["dollars_per_million_images"].get<double>(),
+                        cost["dollars_per_hour"].get<double>(), price->name);
+  }
   text += fmt::format("peak memory  {:.0f} MB, whole run {:.0f} s\n",
                       static_cast<double>(report.peak_rss_bytes) * 1e-6, report.seconds);
+  if (report.partial)
+    text += "PARTIAL      interrupted: what is shown was measured, the rest is missing\n";
+  if (!report.results.empty()) text += report.stability.stable ? "STABLE\n" : "UNSTABLE\n";
+  for (const std::string& reason : report.stability.reasons) text += "  " + reason + "\n";
   show(text);
-  json_file.write(bench::to_json(report, context.command).dump(2) + "\n");
+
+  nlohmann::ordered_json json = bench::to_json(report, context.command);
+  if (json_file || page_file) {
+    const std::string copy = folder.file("model.onnx");
+    model.save(copy);  // as `pronghorn` writes it: the same for the same model, whatever its format
+    json["model"]["sha256"] = digest_of(copy, "sha256");
+  }
+  json_file.write(json.dump(2) + "\n");
+  if (page_file) page_file.write(bench::html_page(json));
+  if (csv_file) csv_file.write(bench::csv_table(json));
+  if (report.partial) {
+    context.exit_status = kExitInterrupted;
+    fmt::print(
+        stderr, "pronghorn: interrupted; {}\n",
+        json_file ? "what was measured is kept and marked partial" : "nothing was to be kept");
+  }
+}
+
+void add_load_options(CLI::App& command, Flags& flags) {
+  command
+      .add_option("--preset", flags.preset,
+                  "quick, full (every section), or inaccel-2020 (200,000 images at batch 128)")
+      ->check(CLI::IsMember({"quick", "full", "inaccel-2020"}));
+  command.add_option("--kind", flags.kinds, "What to measure: device, real")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"device", "real"}))
+      ->capture_default_str();
+  command
+      .add_option("--repeats", flags.repeats,
+                  "Times that the whole series is measured; they must agree within 3 %")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  command
+      .add_option("--dataset", flags.dataset,
+                  "Real throughput over exactly so many images, repeating the given ones")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}));
+  command
+      .add_option("--scenario", flags.scenarios,
+                  "MLPerf-like load: singlestream, multistream, server, offline, all")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"singlestream", "multistream", "server", "offline", "all"}));
+  command.add_flag("--official", flags.official,
+                   "MLPerf's durations (600 s) and query counts; default: short");
+  command.add_option("--latency-bound", flags.latency_bound, "Of server and trace, ms at the p99")
+      ->check(CLI::Range(0.001, 1e6))
+      ->capture_default_str();
+  command.add_option("--concurrency", flags.concurrency, "Streams at once, to sweep")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1024));
+  command.add_option("--rate", flags.rates, "Requests a second (open loop, Poisson), to sweep")
+      ->delimiter(',')
+      ->check(CLI::Range(0.001, 1e7));
+  command.add_flag("--rate-sweep", flags.rate_sweep, "The same at parts of the throughput");
+  command.add_option("--thread-scaling", flags.thread_counts, "Thread counts to compare")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096));
+  command.add_option("--trace", flags.trace, "Replay requests: a file of seconds, one a line");
+  command
+      .add_option("--sustained", flags.sustained, "Seconds of a long run, shown second by second")
+      ->check(CLI::Range(1.0, 86400.0));
+  command.add_flag("--watch", flags.watch, "Show the sustained run live; Ctrl-C ends it");
+  command.add_option("--cold-start", flags.cold_starts, "Start this many new processes")
+      ->check(CLI::Range(1, 1000));
+  command.add_option("--peers", flags.peers,
+                     "Compare with other engines in the same run: auto, or names "
+                     "(onnxruntime,openvino,torch,tensorflow)");
+}
+
+void add_output_options(CLI::App& command, Flags& flags) {
+  command.add_option("--price", flags.price,
+                     "For the cost: a name of the price list, 0.42/h, or 9000/4y");
+  command.add_option("--prices", flags.prices, "Another price list (as bench/prices.toml)");
+  command.add_option("--json", flags.json, "Also write the figures to this file");
+  command.add_option("--report", flags.report,
+                     "Also write one HTML page (default: beside the JSON file)");
+  command.add_flag("--no-report", flags.no_report, "Write no page beside the JSON file");
+  command.add_option("--csv", flags.csv, "Also write a table with perf_analyzer's columns");
 }
 
 }  // namespace
@@ -140,9 +418,13 @@ void add_bench(CLI::App& app, Context& context) {
   flags->model.add(*command);
   flags->resize.add(*command);
   flags->device.add(*command);
-  command->add_option("--json", flags->json, "Also write the figures to this file");
+  add_load_options(*command, *flags);
+  add_output_options(*command, *flags);
   command->footer("Example:\n  pronghorn bench --batch 1,32 --images photos/ --json bench.json");
-  command->callback([flags, &context] { run_bench(*flags, context); });
+  command->callback([flags, command, &context] {
+    apply_preset(*command, *flags);
+    run_bench(*flags, context);
+  });
 }
 
 }  // namespace pronghorn::cli

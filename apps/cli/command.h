@@ -30,5 +30,6 @@ void add_devices(CLI::App& app, Context& context);
 void add_pull(CLI::App& app, Context& context);
 void add_fit(CLI::App& app, Context& context);
 void add_predict(CLI::App& app, Context& context);
+void add_report(CLI::App& app, Context& context);
 
 }  // namespace pronghorn::cli

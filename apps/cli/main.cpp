@@ -47,6 +47,7 @@ int run(int argc, char** argv) {
   add_pull(app, context);
   add_fit(app, context);
   add_predict(app, context);
+  add_report(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
