@@ -2,6 +2,7 @@
 # The commands of this repository. Each does its own set-up: nothing else has to be run first.
 #   make bench        measure this machine (ARGS='--batch 1' is passed on)
 #   make test         build everything and verify it
+#   make test-page    drive the benchmark's page in headless Chromium
 #   make test-slow    the long tests, and the fuzzers under sanitizers
 #   make rtl-test     the FPGA device's hardware in Verilator: modules, random programs, small networks
 #   make build        the program build/pronghorn and build/libpronghorn.so
@@ -19,18 +20,22 @@ BUILD := build
 JOBS := $(shell awk -v n="$$(nproc)" '/^MemAvailable/ { j = int($$2 / 1500000); \
           print j < 1 ? 1 : j < n ? j : n }' /proc/meminfo)
 
-.PHONY: build rtl-test bench test test-slow fuzz install lint format results clean setup configure \
+.PHONY: build rtl-test bench test test-page test-slow fuzz install lint format results clean setup configure \
         all-targets gpu-build gpu-test gpu-bench
 
 build: configure
 	@cmake --build $(BUILD) -j $(JOBS) --target pronghorn pronghorn_cli
 
 bench: build
-	@$(BUILD)/pronghorn bench $(ARGS)
+	@$(BUILD)/pronghorn bench --json $(BUILD)/bench.json $(ARGS)
+	@echo "$(BUILD)/bench.html shows it"
 
 test: all-targets
 	@ctest --test-dir $(BUILD) -L 'unit|exact|binding' -LE slow -j $(JOBS) \
 	  --output-on-failure --no-label-summary --no-tests=error
+
+test-page: build
+	@tests/page/run.sh $(BUILD)
 
 test-slow: all-targets fuzz
 	@ctest --test-dir $(BUILD) -L slow -j 1 --output-on-failure --no-label-summary

@@ -17,7 +17,8 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 
 def host(machine):
-    return f"{machine['cpu']}, {machine['cores']} cores"
+    l2 = machine.get("l2_bytes", 0)
+    return f"{machine['cpu']}, {machine['cores']} cores" + (f", L2 {l2 // 1024} KiB" if l2 else "")
 
 
 def bench_rows(report, name):
@@ -29,19 +30,22 @@ def bench_rows(report, name):
             host(report["machine"]), f"{result['device']} ({device['isa']}), "
             f"{device['threads']} threads", result["kind"], str(result["batch"]),
             f"{result['images_per_second']:.1f}",
-            f"{latency['p50']:.1f} / {latency['p99']:.1f}", name])
+            f"{latency['p50']:.1f} / {latency['p99']:.1f}",
+            report.get("stability", {}).get("verdict", ""), name])
     return rows
 
 
 def peer_rows(report, name):
     rows = []
     for result in report["results"]:
-        ratio = result.get("ratio_to_best_peer")
+        ratio = result.get("pronghorn_ratio") or result.get("ratio_to_best_peer")
+        top1 = result.get("top1")
         rows.append([
             host(report["machine"]), str(result["threads"]), str(result["batch"]),
-            f"{result['system']} {result['version']}",
+            f"{result['system']} {result['version'].split('-')[0]}", result.get("precision", "int8"),
             f"{result['images_per_second']:.1f} / {result['images_per_second_best']:.1f}",
-            f"{ratio:.2f}" if ratio else "", name])
+            f"{ratio:.2f}" if ratio else "", f"{100 * top1:.2f} %" if top1 is not None else "",
+            name])
     return rows
 
 
@@ -62,8 +66,8 @@ def collect(folder):
     speed, peers, accuracy = [], [], []
     for path in sorted(folder.glob("*.json")):
         report = json.loads(path.read_text())
-        if report.get("schema") == "pronghorn-keras-predict-1":
-            continue  # shown by docs/python.md
+        if str(report.get("schema")).startswith("pronghorn-"):
+            continue  # comparisons that their own pages in docs/ show
         if report.get("schema") != 1:
             sys.exit(f"{path}: schema {report.get('schema')}, this script reads 1")
         link = f"[{path.name}](bench/results/{path.name})"
@@ -73,15 +77,19 @@ def collect(folder):
             peers += peer_rows(report, link)
         elif "results" in report:
             speed += bench_rows(report, link)
+        if report.get("peers"):
+            peers += peer_rows({"machine": report["machine"], **report["peers"]}, link)
     parts = []
     if speed:
         parts.append(table(["machine", "device", "kind", "batch", "images/s",
-                            "latency of a batch, ms, p50 / p99", "file"], speed))
+                            "latency of a batch, ms, p50 / p99", "verdict", "file"], speed))
     if peers:
-        parts.append("The same quantized file, device throughput, alternating rounds in one "
-                     "process:\n\n" +
-                     table(["machine", "threads", "batch", "system", "images/s, median / best",
-                            "Pronghorn to the faster peer", "file"], peers))
+        parts.append("The same network, device throughput, alternating rounds in one process. The "
+                     "ratio is Pronghorn's INT8 rate to the row's (in its own row of older files: to "
+                     "the faster peer's):\n\n" +
+                     table(["machine", "threads", "batch", "system", "precision",
+                            "images/s, median / best", "Pronghorn's ratio", "top-1", "file"],
+                           peers))
     if accuracy:
         parts.append(table(["model", "precision", "labelled images", "top-1", "top-5",
                             "same first guess as float", "file"], accuracy))

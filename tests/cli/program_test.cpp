@@ -16,7 +16,8 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 TEST(Program, EveryCommandHasHelpWithAnExample) {
-  for (const char* command : {"bench", "classify", "eval", "quantize", "info", "devices", "pull"}) {
+  for (const char* command :
+       {"bench", "classify", "eval", "quantize", "info", "devices", "pull", "report"}) {
     const Outcome help = run(std::string(command) + " --help");
     EXPECT_EQ(help.status, 0);
     EXPECT_THAT(help.out, HasSubstr(std::string("Example:\n  pronghorn ") + command));
@@ -145,14 +146,16 @@ TEST_F(Bench, Errors) {
   EXPECT_FALSE(std::filesystem::exists(folder.path("out.json")));
 }
 
-TEST_F(Bench, CtrlCStopsCleanly) {
-  const Outcome run = folder.run("bench --seconds 60 --json out.json " + colours(),
+TEST_F(Bench, CtrlCKeepsWhatWasMeasured) {
+  const Outcome run = folder.run("bench --seconds 60 --no-report --json out.json " + colours(),
                                  "timeout --preserve-status --signal=INT 1.5");
   EXPECT_EQ(run.status, 130) << run.err;
   EXPECT_THAT(run.err, HasSubstr("pronghorn: interrupted"));
-  EXPECT_TRUE(std::filesystem::exists(folder.path("colours.txt")));
+  const auto json = folder.json("out.json");
+  EXPECT_EQ(json["partial"], true);
+  EXPECT_TRUE(json["results"].is_array());
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
-    EXPECT_EQ(entry.path().filename(), "colours.txt");  // no half-written JSON
+    EXPECT_THAT(entry.path().filename().string(), ::testing::AnyOf("colours.txt", "out.json"));
   }
 }
 

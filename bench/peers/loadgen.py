@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MLCommons' LoadGen on our C interface, against the figures of `pronghorn bench`, turn by turn.
+
+    python3 -m venv peers && peers/bin/pip install numpy mlcommons-loadgen
+    peers/bin/python bench/peers/loadgen.py models/resnet50-tin200-int8.onnx --classes 200
+
+SingleStream compares the early-stopping estimate of the p90, Offline the samples a second; each is the
+median of the rounds, in which LoadGen and `pronghorn bench` take turns. `ratio` is LoadGen's figure to
+ours; `--require 0.03` fails when one is further than that from 1.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import mlperf_loadgen as lg
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import pronghorn_abi  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SAMPLES = 64
+
+
+def run_loadgen(session, pixels, scenario, seconds, rate, batch):
+    """What mlperf_log_summary.txt says: {line's name: number or text}."""
+    def issue(queries):
+        for at in range(0, len(queries), batch):
+            part = queries[at:at + batch]
+            session.run(np.ascontiguousarray(pixels[[q.index for q in part]]))
+            lg.QuerySamplesComplete([lg.QuerySampleResponse(q.id, 0, 0) for q in part])
+
+    settings = lg.TestSettings()
+    settings.mode = lg.TestMode.PerformanceOnly
+    settings.scenario = getattr(lg.TestScenario, scenario)
+    settings.min_duration_ms = int(1000 * seconds)
+    settings.min_query_count = 64 if scenario == "SingleStream" else 1
+    settings.offline_expected_qps = rate
+    settings.single_stream_expected_latency_ns = int(1e9 / rate)
+    with tempfile.TemporaryDirectory() as folder:
+        output = lg.LogOutputSettings()
+        output.outdir = folder
+        output.copy_summary_to_stdout = False
+        logs = lg.LogSettings()
+        logs.log_output = output
+        logs.enable_trace = False
+        sut = lg.ConstructSUT(issue, lambda: None)
+        qsl = lg.ConstructQSL(SAMPLES, SAMPLES, lambda _: None, lambda _: None)
+        lg.StartTestWithLogSettings(sut, qsl, settings, logs)
+        lg.DestroyQSL(qsl)
+        lg.DestroySUT(sut)
+        text = (pathlib.Path(folder) / "mlperf_log_summary.txt").read_text()
+    found = dict(re.findall(r"^([^:\n]+?)\s*: (\S+)", text, re.M))
+    estimate = re.search(r"percentile estimate: (\d+)", text)
+    return {"verdict": found.get("Result is"), "summary": text,
+            "value": 1e-6 * float(estimate.group(1)) if scenario == "SingleStream" and estimate
+            else float(found["Samples per second"]) if scenario == "Offline" else None}
+
+
+def run_ours(program, scenario, seconds, threads, batch):
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "out.json"
+        subprocess.run([program, "bench", "--kind", "device", "--batch", str(batch), "--repeats", "1",
+                        "--scenario", scenario.lower(), "--seconds", str(seconds), "--threads",
+                        str(threads), "--no-report", "--json", str(out)], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        report = json.loads(out.read_text())
+    entry = report["scenarios"][0]
+    return {"verdict": entry["verdict"], "value": entry["metric"]["value"],
+            "machine": report["machine"]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=pathlib.Path, help="ONNX QDQ file with a u8 NHWC input")
+    parser.add_argument("--classes", type=int, required=True)
+    parser.add_argument("--width", type=int, default=224)
+    parser.add_argument("--program", default=str(ROOT / "build" / "pronghorn"))
+    parser.add_argument("--library", default=str(ROOT / "build" / "libpronghorn.so"))
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--batch", type=int, default=8, help="of Offline")
+    parser.add_argument("--seconds", type=float, default=5, help="of each run")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--require", type=float, help="largest distance of a ratio from 1")
+    parser.add_argument("--out", type=pathlib.Path)
+    args = parser.parse_args()
+
+    session = pronghorn_abi.Session(args.library, args.model, args.classes, "cpu", args.threads)
+    pixels = np.random.default_rng(1).integers(0, 256, (SAMPLES, args.width, args.width, 3),
+                                               dtype=np.uint8)
+    session.run(pixels[:args.batch])
+    rows, machine, worst = [], {}, 0
+    for scenario, unit in (("SingleStream", "p90 ms, early stopping"), ("Offline", "samples/s")):
+        batch = 1 if scenario == "SingleStream" else args.batch
+        theirs, ours, verdicts = [], [], []
+        rate = run_ours(args.program, scenario, 1, args.threads, batch)["value"]
+        rate = 1000 / rate if scenario == "SingleStream" else rate
+        for _ in range(args.rounds):
+            other = run_loadgen(session, pixels, scenario, args.seconds, rate, batch)
+            mine = run_ours(args.program, scenario, args.seconds, args.threads, batch)
+            if other["value"] is None:
+                sys.exit(f"LoadGen gave no figure for {scenario}:\n{other['summary']}")
+            theirs.append(other["value"])
+            ours.append(mine["value"])
+            verdicts.append([other["verdict"], mine["verdict"]])
+            machine = mine["machine"]
+        ratio = statistics.median(t / o for t, o in zip(theirs, ours))
+        worst = max(worst, abs(ratio - 1))
+        rows.append({"scenario": scenario, "unit": unit, "loadgen": theirs, "pronghorn": ours,
+                     "verdicts": verdicts, "ratio": ratio})
+        print(f"{scenario}: LoadGen {statistics.median(theirs):.3f}, pronghorn bench "
+              f"{statistics.median(ours):.3f} {unit}; ratio {ratio:.4f}", flush=True)
+    if args.out:
+        report = {"schema": "pronghorn-loadgen-1", "machine": machine, "rows": rows,
+                  "command": " ".join(["bench/peers/loadgen.py"] + sys.argv[1:])}
+        temporary = args.out.with_name(args.out.name + ".part")
+        temporary.write_text(json.dumps(report, indent=1) + "\n")
+        temporary.replace(args.out)
+    if args.require is not None and worst > args.require:
+        sys.exit(f"the figures differ by {100 * worst:.1f} %, {100 * args.require:g} % are allowed")
+
+
+if __name__ == "__main__":
+    main()
