@@ -75,7 +75,7 @@ def collect(folder):
             accuracy.append(accuracy_row(report, link))
         elif report.get("results") and "system" in report["results"][0]:
             peers += peer_rows(report, link)
-        elif "results" in report:
+        elif report.get("results") and "images_per_second" in report["results"][0]:
             speed += bench_rows(report, link)
         if report.get("peers"):
             peers += peer_rows({"machine": report["machine"], **report["peers"]}, link)
