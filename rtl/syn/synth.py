@@ -38,7 +38,12 @@ def modules(c):
     yield "rotate", {"Count": px, "Width": 8 * ic + 2}, 2   # writes
     for m in ("m0", "m1"):
         yield "activation_bank", {"Rows": c[f"{m}_rows"], "Width": 8 * ic, "Uram": int(c[f"{m}_ram"] == "uram")}, px
-    for name in ("weight_memory", "constant_memory", "vector_unit", "coordinates", "borders", "command_slots",
+    # The weight memory in slices of one URAM's width; whole, it takes Yosys gigabytes.
+    slices = -(-8 * oc * ic // 72)
+    yield "activation_bank", {"Rows": c["w_uram_words"], "Width": 72, "Uram": 1}, slices
+    if c["w_bram_words"]:
+        yield "activation_bank", {"Rows": c["w_bram_words"], "Width": 72, "Uram": 0}, slices
+    for name in ("constant_memory", "vector_unit", "coordinates", "borders", "command_slots",
                  "sequencer", "result_sequencer", "loader", "storer", "axi_reader", "dispatch", "registers"):
         yield name, {}, 1
 
