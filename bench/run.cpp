@@ -201,7 +201,7 @@ Report run(const Model& model, const Options& options) {
   report.model = model.info();
   report.resize = options.resize;
   report.images.generated = options.images.empty();
-  const Session session(model, options.device, options.threads);
+  const Session session(model, options.device, options.threads, options.hint);
   report.threads = options.threads > 0 ? options.threads : available_cores();
   report.device = session.device();
 

@@ -53,6 +53,7 @@ struct Options {
   std::vector<int> batches = {1, 8, 32, 128};
   std::string device;  // "" is auto
   int threads = 0;     // 0: every core
+  std::string hint;    // "" is auto
   double seconds = 3;  // for each measurement, all its repeats together
   int repeats = 2;     // of the whole series of measurements; they must agree
   std::vector<std::string> kinds = {"device", "real"};

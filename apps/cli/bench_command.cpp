@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <span>
 
 #include "apps/cli/command.h"
 #include "apps/cli/digest.h"
@@ -20,6 +21,7 @@
 #include "bench/peers.h"
 #include "bench/photographs.h"
 #include "bench/prices.h"
+#include "bench/profile.h"
 #include "bench/report.h"
 
 namespace pronghorn::cli {
@@ -32,6 +34,8 @@ struct Flags {
   ModelFlags model;
   ResizeFlags resize;
   DeviceFlags device;
+  std::string hint;
+  bool profile = false;
   std::string json;
   std::string report;
   std::string csv;
@@ -178,6 +182,33 @@ std::vector<std::string> cold_start_command(const Flags& flags, const TemporaryF
   return command;
 }
 
+// Each node's time instead of throughput; one thread unless told otherwise, the first batch size.
+void show_profile(const Flags& flags, const Context& context, const Model& model,
+                  OutputFile& json_file) {
+  const int threads = std::max(flags.device.threads, 1);
+  const Session session(model, flags.device.device, threads, flags.hint);
+  const bench::Photograph photograph = bench::make_photograph(bench::kDefaultSeed, 0);
+  const std::vector<std::span<const std::byte>> generated = {photograph.jpeg};
+  const std::vector<std::string> names = {"generated-0.jpg"};
+  const Source images =
+      flags.images.empty() ? Source::memory(generated, names) : Source::open(flags.images);
+  const std::vector<std::uint8_t> pixels =
+      bench::decode_some(images, flags.resize.of(model.info()), session.pixel_bytes(), 8);
+  const bench::Verified verified = bench::verify(model, session, pixels);
+  const bench::Profile profile =
+      bench::profile(session, flags.device.device, threads, flags.batches.front(), flags.seconds,
+                     pixels, interrupted);
+  fmt::print("{}: verified against device {}\n\n{}", title_of(model.info()), verified.device,
+             bench::to_text(profile));
+  json_file.write(nlohmann::ordered_json{{"schema", bench::kSchema},
+                                         {"command", context.command},
+                                         {"machine", bench::to_json(bench::this_machine())},
+                                         {"model", to_json(model.info(), flags.model.model)},
+                                         {"profile", bench::to_json(profile)}}
+                      .dump(2) +
+                  "\n");
+}
+
 void run_bench(const Flags& flags, Context& context) {
   OutputFile json_file(flags.json);
   OutputFile page_file(!flags.report.empty() ? flags.report
@@ -195,12 +226,14 @@ void run_bench(const Flags& flags, Context& context) {
   if (!flags.peers.empty()) bench::find_peers(peers);  // what is wrong with it is said now
   const TemporaryFolder folder;
   const Model model = open_model(flags.model);
+  if (flags.profile) return show_profile(flags, context, model, json_file);
   if (show_modelled(flags, context, model, json_file)) return;
   const ModelInfo info = model.info();
   bench::Options options;
   options.batches = flags.batches;
   options.device = flags.device.device;
   options.threads = flags.device.threads;
+  options.hint = flags.hint;
   options.seconds = flags.seconds;
   options.repeats = flags.repeats;
   options.kinds = flags.kinds;
@@ -420,6 +453,13 @@ void add_bench(CLI::App& app, Context& context) {
   flags->device.add(*command);
   add_load_options(*command, *flags);
   add_output_options(*command, *flags);
+  command
+      ->add_option("--hint", flags->hint,
+                   "throughput: an image keeps to one thread; latency: all share each image; "
+                   "auto (default)")
+      ->check(CLI::IsMember({"auto", "throughput", "latency"}));
+  command->add_flag("--profile", flags->profile,
+                    "Show each node's time, rate, share of the ceiling and bytes instead");
   command->footer("Example:\n  pronghorn bench --batch 1,32 --images photos/ --json bench.json");
   command->callback([flags, command, &context] {
     apply_preset(*command, *flags);

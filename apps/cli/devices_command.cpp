@@ -10,8 +10,18 @@
 namespace pronghorn::cli {
 namespace {
 
-void list_devices(const std::string& json_path, const Context& context) {
-  OutputFile json_file(json_path);
+struct Flags {
+  std::string json;
+  bool ceiling = false;
+};
+
+// Multiply-adds a second on one thread and on every core; shown in G, zero where not measured.
+std::pair<double, double> ceilings_of(const DeviceInfo& device) {
+  return {device_ceiling(device.name, 1), device_ceiling(device.name, 0)};
+}
+
+void list_devices(const Flags& flags, const Context& context) {
+  OutputFile json_file(flags.json);
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   fmt::print("{:<12} {:<10} {:>5} {:>10} {:>9}  {}\n", "device", "kernels", "cores", "memory",
              "clock", "description");
@@ -23,12 +33,21 @@ void list_devices(const std::string& json_path, const Context& context) {
                device.isa.empty() ? "-" : device.isa, device.cores,
                known(static_cast<double>(device.memory_bytes) / (1 << 30), "GiB"),
                known(device.clock_hz * 1e-9, "GHz"), device.description);
-    list.push_back({{"name", device.name},
-                    {"description", device.description},
-                    {"isa", device.isa},
-                    {"cores", device.cores},
-                    {"memory_bytes", device.memory_bytes},
-                    {"clock_hz", device.clock_hz}});
+    nlohmann::ordered_json entry = {{"name", device.name},
+                                    {"description", device.description},
+                                    {"isa", device.isa},
+                                    {"cores", device.cores},
+                                    {"memory_bytes", device.memory_bytes},
+                                    {"clock_hz", device.clock_hz}};
+    if (flags.ceiling) {
+      const auto [one, all] = ceilings_of(device);
+      fmt::print("{:<12} {}\n", "",
+                 one > 0 ? fmt::format("ceiling {:.1f} GMAC/s on one core, {:.1f} on {}",
+                                       1e-9 * one, 1e-9 * all, available_cores())
+                         : std::string("ceiling not measured on this device"));
+      entry["ceiling_macs_per_second"] = {{"one_core", one}, {"every_core", all}};
+    }
+    list.push_back(std::move(entry));
   }
   json_file.write(nlohmann::ordered_json{{"schema", bench::kSchema},
                                          {"command", context.command},
@@ -41,11 +60,13 @@ void list_devices(const std::string& json_path, const Context& context) {
 }  // namespace
 
 void add_devices(CLI::App& app, Context& context) {
-  auto json = std::make_shared<std::string>();
+  auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("devices", "List what models can run on here");
-  command->add_option("--json", *json, "Also write the list to this file");
+  command->add_option("--json", flags->json, "Also write the list to this file");
+  command->add_flag("--ceiling", flags->ceiling,
+                    "Measure how many 8-bit multiply-adds a second the arithmetic units reach");
   command->footer("Example:\n  pronghorn devices --json devices.json");
-  command->callback([json, &context] { list_devices(*json, context); });
+  command->callback([flags, &context] { list_devices(*flags, context); });
 }
 
 }  // namespace pronghorn::cli

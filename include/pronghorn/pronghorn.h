@@ -65,6 +65,10 @@ typedef struct ph_device_info {
 
 PH_API ph_status ph_device_count(int32_t* count);
 PH_API ph_status ph_device_get(int32_t index, ph_device_info* info);
+/* 8-bit multiply-adds a second that the arithmetic units of device "cpu", ... (NULL: "auto") reach
+ * from registers on `threads` threads (0: every core), measured now, in about 0.1 s; 0 where that
+ * cannot be measured. Since 0.4. */
+PH_API ph_status ph_device_ceiling(const char* device, int32_t threads, double* macs_per_second);
 /* Cores that this process may use (affinity and cgroup quota respected). */
 PH_API int32_t ph_available_cores(void);
 
@@ -223,6 +227,9 @@ typedef struct ph_session_options {
   size_t struct_size;
   const char* device; /* "auto" (NULL), "cpu", "reference", ...; PRONGHORN_DEVICE overrides auto */
   int32_t threads;    /* 0: every core */
+  /* "auto" (NULL), "throughput": an image keeps to one thread, "latency": all threads share each
+   * image. The last two bind the session's own threads to processors. Since 0.4. */
+  const char* hint;
 } ph_session_options;
 
 /* PH_UNSUPPORTED names each op that the device does not take, and why. */
@@ -258,7 +265,8 @@ PH_API ph_status ph_session_submit(ph_session* session, const uint8_t* pixels, i
 PH_API ph_status ph_session_submit_f32(ph_session* session, const float* inputs, int64_t batch,
                                        float* outputs, ph_done done, void* user);
 
-/* Per-node times since profiling was switched on, as JSON. */
+/* Times of each node since profiling was switched on, as a JSON array of objects: node, kernel,
+ * seconds (summed), calls (images), and of one image macs and bytes (0: none, or unknown). */
 PH_API ph_status ph_session_profile(ph_session* session, int32_t enable, char** json);
 /* What the device knows of the compiled model beyond times, as a JSON object; "{}" where it knows
  * nothing more. Of the FPGA device: cycles, utilisation and modelled rates of every layer, and

@@ -101,6 +101,13 @@ inline std::vector<DeviceInfo> devices() {
   return result;
 }
 
+// Multiply-adds a second from registers, 0 where that cannot be measured: ph_device_ceiling.
+inline double device_ceiling(const std::string& device = "", int threads = 0) {
+  double macs_per_second = 0;
+  check(ph_device_ceiling(detail::or_null(device), threads, &macs_per_second));
+  return macs_per_second;
+}
+
 inline int available_cores() { return ph_available_cores(); }
 
 // ---- images ------------------------------------------------------------------------------------
@@ -430,11 +437,14 @@ using ClassifyStats = ph_classify_stats;
 
 class Session {
  public:
-  explicit Session(const Model& model, const std::string& device = "", int threads = 0)
+  // `hint`: "" or "auto", "throughput", "latency", as in ph_session_options.
+  explicit Session(const Model& model, const std::string& device = "", int threads = 0,
+                   const std::string& hint = "")
       : classes_(model.info().classes),
         pixel_bytes_(model.info().pixel_bytes()),
         input_elements_(model.info().input_elements()) {
-    const ph_session_options options{sizeof(ph_session_options), detail::or_null(device), threads};
+    const ph_session_options options{sizeof(ph_session_options), detail::or_null(device), threads,
+                                     detail::or_null(hint)};
     ph_session* session = nullptr;
     check(ph_session_create(model.get(), &options, &session));
     handle_.reset(session);

@@ -48,8 +48,30 @@ int available_cores() {
   return std::max(cores, 1);
 }
 
-ThreadPool::ThreadPool(int threads) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+ThreadPool::ThreadPool(int threads, bool pinned) {
+  std::vector<int> processors;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (pinned && ::sched_getaffinity(0, sizeof set, &set) == 0) {
+    for (int i = 0; i < CPU_SETSIZE; ++i) {
+      if (CPU_ISSET(i, &set)) processors.push_back(i);
+    }
+  }
+  for (int i = 1; i < threads; ++i) {
+    // More threads than processors: the system shares them out better than we would.
+    const int processor = static_cast<std::size_t>(threads) <= processors.size()
+                              ? processors[static_cast<std::size_t>(i)]
+                              : -1;
+    workers_.emplace_back([this, i, processor] {
+      if (processor >= 0) {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(processor, &one);
+        ::sched_setaffinity(0, sizeof one, &one);  // refused: runs unbound
+      }
+      work(i);
+    });
+  }
 }
 
 ThreadPool::~ThreadPool() {
@@ -93,6 +115,10 @@ void ThreadPool::parallel_for(std::int64_t count,
 
 void ThreadPool::drain(int thread) {
   try {
+    if (count_ <= size()) {
+      if (thread < count_) (*body_)(thread, thread);
+      return;
+    }
     for (;;) {
       const std::int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
       if (index >= count_) return;

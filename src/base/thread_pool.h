@@ -21,18 +21,20 @@ int available_cores();
 // The calling thread works too; a team of one runs everything inline.
 class ThreadPool {
  public:
-  // `threads` >= 1 includes the caller.
-  explicit ThreadPool(int threads);
+  // `threads` >= 1 includes the caller. With `pinned`, the others each keep to one processor of
+  // those that this process may use; the caller's thread is not ours to bind.
+  explicit ThreadPool(int threads, bool pinned = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(index, thread) once for each index in [0, count), indices handed out one at a time
-  // in increasing order, 0 <= thread < size(). Returns when all are done. The first exception is
-  // rethrown here after the others finished; indices not yet started are then dropped.
-  // Calls from different threads take turns. Not to be called from inside a body.
+  // Calls body(index, thread) once for each index in [0, count), 0 <= thread < size(). Up to size()
+  // indices each have the thread of the same number, so that what one loop left in its cache serves
+  // the next; more are handed out one at a time in increasing order. Returns when all are done. The
+  // first exception is rethrown here after the others finished; indices not yet started are then
+  // dropped. Calls from different threads take turns. Not to be called from inside a body.
   void parallel_for(std::int64_t count, const std::function<void(std::int64_t, int)>& body);
 
  private:

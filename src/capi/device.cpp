@@ -50,4 +50,16 @@ ph_status ph_device_get(int32_t index, ph_device_info* info) {
   });
 }
 
+ph_status ph_device_ceiling(const char* device, int32_t threads, double* macs_per_second) {
+  return capi::guard([&] {
+    capi::require(macs_per_second, "macs_per_second");
+    if (threads < 0) {
+      base::fail(base::Status::kInvalidArgument, "threads is {}; 0 (every core) or more", threads);
+    }
+    const auto opened = runtime::open_device(device == nullptr ? "" : device);
+    *macs_per_second =
+        opened->measure_ceiling(threads == 0 ? base::available_cores() : static_cast<int>(threads));
+  });
+}
+
 int32_t ph_available_cores(void) { return base::available_cores(); }

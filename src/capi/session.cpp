@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <string_view>
 
 #include "capi/guard.h"
 #include "capi/objects.h"
@@ -30,6 +31,14 @@ runtime::Session::Done done_of(ph_done done, void* user) {
   };
 }
 
+device::Hint hint_of(const char* hint) {
+  const std::string_view name = hint == nullptr ? "auto" : hint;
+  if (name == "auto") return device::Hint::kAuto;
+  if (name == "throughput") return device::Hint::kThroughput;
+  if (name == "latency") return device::Hint::kLatency;
+  base::fail(base::Status::kInvalidArgument, "hint is \"{}\"; auto, throughput or latency", name);
+}
+
 }  // namespace
 
 ph_status ph_session_create(const ph_model* model, const ph_session_options* options,
@@ -44,8 +53,8 @@ ph_status ph_session_create(const ph_model* model, const ph_session_options* opt
     for (std::size_t i = 0; *session == nullptr; ++i) {
       const auto device = runtime::open_device(names[i]);
       try {
-        *session =
-            new ph_session(std::make_unique<runtime::Session>(model->graph, device, given.threads));
+        *session = new ph_session(std::make_unique<runtime::Session>(
+            model->graph, device, given.threads, hint_of(given.hint)));
       } catch (const base::Error& error) {
         if (error.status() != base::Status::kUnsupported || i + 1 == names.size()) throw;
       }
@@ -145,8 +154,12 @@ ph_status ph_session_profile(ph_session* session, int32_t enable, char** json) {
     if (json != nullptr) {
       nlohmann::ordered_json nodes = nlohmann::ordered_json::array();
       for (const device::NodeTime& t : program.profile()) {
-        nodes.push_back(
-            {{"node", t.node}, {"kernel", t.kernel}, {"seconds", t.seconds}, {"calls", t.calls}});
+        nodes.push_back({{"node", t.node},
+                         {"kernel", t.kernel},
+                         {"seconds", t.seconds},
+                         {"calls", t.calls},
+                         {"macs", t.macs},
+                         {"bytes", t.bytes}});
       }
       *json = capi::new_string(nodes.dump());
     }

@@ -25,8 +25,15 @@ struct DeviceProperties {
   double clock_hz = 0;  // nominal; 0 when unknown
 };
 
+// What a submission's threads should be good at. With kThroughput every image stays on one thread,
+// with kLatency all threads share each image, one after another; kAuto gives whole images to threads
+// as far as they go round and shares the rest. The first two bind the device's own threads to
+// processors; kAuto does not, for it may live in a program with threads of its own.
+enum class Hint { kAuto, kThroughput, kLatency };
+
 struct CompileOptions {
   int threads = 0;  // host threads that one submission may use; 0: every core of this process
+  Hint hint = Hint::kAuto;
 };
 
 struct RefusedOp {
@@ -54,7 +61,9 @@ struct NodeTime {
   std::string node;
   std::string kernel;
   double seconds = 0;
-  std::int64_t calls = 0;
+  std::int64_t calls = 0;  // images
+  std::int64_t macs = 0;   // of one image; 0 for copies and ops without products
+  std::int64_t bytes = 0;  // that one image reads and writes, weights once; 0: unknown
 };
 
 class Completion {

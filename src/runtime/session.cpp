@@ -41,7 +41,7 @@ void check_batch(std::int64_t batch) {
 }  // namespace
 
 Session::Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<device::Device> device,
-                 int threads)
+                 int threads, device::Hint hint)
     : model_(std::move(model)), device_(std::move(device)) {
   if (threads < 0) {
     base::fail(base::Status::kInvalidArgument, "threads is {}; 0 (every core) or more", threads);
@@ -64,7 +64,8 @@ Session::Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<devi
                input.name, model_->name, graph::name_of(input.dtype));
   }
   classes_ = output.shape.size();
-  program_ = device::compile_or_throw(*device_, lowered(model_), {.threads = threads_});
+  program_ =
+      device::compile_or_throw(*device_, lowered(model_), {.threads = threads_, .hint = hint});
 }
 
 Session::~Session() {

@@ -27,7 +27,7 @@ class Session {
   // Throws Error(kUnsupported) naming what the device refuses, or a model whose first output is
   // not float32.
   Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<device::Device> device,
-          int threads);
+          int threads, device::Hint hint = device::Hint::kAuto);
   ~Session();  // waits for everything submitted
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;

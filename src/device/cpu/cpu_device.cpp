@@ -55,7 +55,7 @@ class CpuDevice final : public Device {
     graph::verify(*graph);
     if (Refusal refusal = refuse(*graph); !refusal.ops.empty()) return refusal;
     const int threads = options.threads > 0 ? options.threads : base::available_cores();
-    return std::make_unique<CpuProgram>(std::move(graph), kernels_, threads);
+    return std::make_unique<CpuProgram>(std::move(graph), kernels_, threads, options.hint);
   }
 
   std::unique_ptr<Learner> learner(int threads) override {

@@ -52,8 +52,10 @@ class CpuProgram::Lease {
 };
 
 CpuProgram::CpuProgram(std::shared_ptr<const graph::Graph> graph, const KernelSet& kernels,
-                       int threads)
-    : pool_(threads), plan_(make_plan(std::move(graph), kernels, pool_)) {
+                       int threads, Hint hint)
+    : hint_(hint),
+      pool_(threads, hint != Hint::kAuto),
+      plan_(make_plan(std::move(graph), kernels, pool_)) {
   steps_ = make_steps(plan_, split_);
   for (const Step& step : steps_) weight_bytes_ += step.memory_bytes;
   timers_ = std::vector<Timer>(steps_.size());
@@ -151,8 +153,10 @@ std::unique_ptr<Completion> CpuProgram::submit(const Submission& submission) {
   }
   const int threads = submission.threads == 1 ? 1 : pool_.size();
   // Whole images for each thread as far as they go round, the rest with all threads on each image.
-  const std::int64_t whole = submission.batch / threads * threads;
-  const std::int64_t each = whole / threads;
+  std::int64_t whole = submission.batch / threads * threads;
+  if (hint_ == Hint::kThroughput || threads == 1) whole = submission.batch;
+  if (hint_ == Hint::kLatency && threads > 1) whole = 0;
+  const std::int64_t each = (whole + threads - 1) / threads;
   if (each > 0) {
     // Groups of equal size.
     const std::int64_t most = plan_.schedule.images;
@@ -258,7 +262,7 @@ std::vector<NodeTime> CpuProgram::profile() const {
   for (std::size_t s = 0; s < steps_.size(); ++s) {
     times.push_back({steps_[s].node, steps_[s].kernel,
                      1e-9 * static_cast<double>(timers_[s].nanoseconds.load()),
-                     timers_[s].calls.load()});
+                     timers_[s].calls.load(), steps_[s].macs, steps_[s].bytes});
   }
   return times;
 }

@@ -19,7 +19,8 @@ namespace pronghorn::device::cpu {
 
 class CpuProgram final : public Program {
  public:
-  CpuProgram(std::shared_ptr<const graph::Graph> graph, const KernelSet& kernels, int threads);
+  CpuProgram(std::shared_ptr<const graph::Graph> graph, const KernelSet& kernels, int threads,
+             Hint hint);
 
   const graph::Graph& graph() const override { return *plan_.graph; }
   std::unique_ptr<Completion> submit(const Submission& submission) override;
@@ -52,6 +53,7 @@ class CpuProgram final : public Program {
   std::int64_t context_bytes(std::int64_t images) const;
   std::unique_ptr<Context> make_context(std::int64_t images) const;
 
+  Hint hint_;
   base::ThreadPool pool_;
   Plan plan_;
   std::vector<Step> steps_;

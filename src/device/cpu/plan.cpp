@@ -146,6 +146,7 @@ Plan make_plan(std::shared_ptr<const Graph> graph, const KernelSet& kernels,
 
 std::vector<Step> make_steps(const Plan& plan, std::size_t& split) {
   const Graph& graph = *plan.graph;
+  const std::vector<NodeBytes> bytes = bytes_of_nodes(plan);
   std::vector<Step> steps;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
@@ -165,6 +166,8 @@ std::vector<Step> make_steps(const Plan& plan, std::size_t& split) {
     } else {
       steps.push_back(make_byte_step(plan, node));
     }
+    steps.back().macs = graph::macs(graph, node);
+    steps.back().bytes = bytes[i].weights + bytes[i].activations;
   }
   if (plan.schedule.split >= graph.nodes.size()) split = steps.size();
   return steps;

@@ -39,6 +39,8 @@ struct Step {
   Slot dst = 0;
   std::int64_t items = 1;
   std::int64_t memory_bytes = 0;  // weights and tables
+  std::int64_t macs = 0;          // of one image
+  std::int64_t bytes = 0;         // read and written for one image, weights included
   std::size_t scratch_bytes = 0;  // of the slot after the last layout, contents immaterial
   std::function<void(Slots, std::int64_t item)> run;
   // All items of all images (at most Plan::images_of) on one thread, in an order that suits that;
