@@ -90,5 +90,18 @@ TEST(ThreadPool, CallersTakeTurns) {
 
 TEST(AvailableCores, IsPositive) { EXPECT_GE(available_cores(), 1); }
 
+TEST(ThreadPool, FewIndicesKeepTheirThread) {
+  for (const bool pinned : {false, true}) {
+    ThreadPool pool(3, pinned);
+    for (const std::int64_t count : {2, 3}) {
+      std::vector<std::int64_t> thread_of(3, -1);
+      pool.parallel_for(count, [&](std::int64_t index, int thread) {
+        thread_of[static_cast<std::size_t>(index)] = thread;
+      });
+      for (std::int64_t i = 0; i < count; ++i) EXPECT_EQ(thread_of[static_cast<std::size_t>(i)], i);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace pronghorn::base

@@ -188,6 +188,13 @@ static void check_session(const ph_model* model) {
   ph_session* session = NULL;
   ph_session_options options = {.struct_size = sizeof options, .device = "abacus"};
   CHECK(ph_session_create(model, &options, &session) == PH_NOT_FOUND && session == NULL);
+  const ph_session_options hurried = {
+      .struct_size = sizeof hurried, .device = "cpu", .hint = "hurry"};
+  CHECK(ph_session_create(model, &hurried, &session) == PH_INVALID_ARGUMENT && session == NULL);
+  CHECK(strstr(ph_last_error(), "hurry") != NULL);
+  double ceiling = -1;
+  CHECK(ph_device_ceiling("reference", 1, &ceiling) == PH_OK && ceiling == 0);
+  CHECK(ph_device_ceiling("cpu", -1, &ceiling) == PH_INVALID_ARGUMENT);
   options.device = "cpu";
   options.threads = 1;
   CHECK(ph_session_create(model, &options, &session) == PH_OK);

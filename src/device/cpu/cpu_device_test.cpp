@@ -382,6 +382,34 @@ TEST(CpuDevice, ForcedSetRuns) {
   }
 }
 
+TEST(CpuDevice, HintsChangeNoByte) {
+  std::mt19937 random(5);
+  Graph graph;
+  graph.outputs = {add_conv(graph, add_input(graph, DType::kU8, {9, 9, 16}), {40, {3, 3}}, random)};
+  const auto shared = std::make_shared<const Graph>(graph);
+  constexpr int kBatch = 5;
+  const Images inputs = random_inputs(graph, kBatch, random);
+  const auto judge = compile_or_throw(*reference::make_device(), shared, {1});
+  const Images want = run(*judge, inputs, kBatch, 1);
+  for (const Hint hint : {Hint::kAuto, Hint::kThroughput, Hint::kLatency}) {
+    const auto program = compile_or_throw(*make_device(), shared, {.threads = 3, .hint = hint});
+    for (const int threads : {0, 1}) EXPECT_EQ(run(*program, inputs, kBatch, threads), want);
+  }
+}
+
+TEST(CpuDevice, SetsHaveCeilings) {
+  for (const char* name : available_sets()) {
+    const ForcedIsa isa(name);
+    const double ceiling = make_device()->measure_ceiling(1);
+    if (choose_kernels().peak == nullptr) {
+      EXPECT_EQ(ceiling, 0) << name;
+    } else {
+      EXPECT_GT(ceiling, 1e8) << name;
+      EXPECT_LT(ceiling, 1e14) << name;
+    }
+  }
+}
+
 TEST(CpuDevice, UnknownSetIsRefused) {
   const ForcedIsa isa("sse9");
   try {
