@@ -26,9 +26,9 @@ struct DeviceProperties {
 };
 
 // What a submission's threads should be good at. With kThroughput every image stays on one thread,
-// with kLatency all threads share each image, one after another; kAuto gives whole images to threads
-// as far as they go round and shares the rest. The first two bind the device's own threads to
-// processors; kAuto does not, for it may live in a program with threads of its own.
+// with kLatency all threads share each image, one after another; kAuto gives whole images to
+// threads as far as they go round and shares the rest. The first two bind the device's own threads
+// to processors; kAuto does not, for it may live in a program with threads of its own.
 enum class Hint { kAuto, kThroughput, kLatency };
 
 struct CompileOptions {
