@@ -366,9 +366,9 @@ void run_bench(const Flags& flags, Context& context) {
   if (csv_file) csv_file.write(bench::csv_table(json));
   if (report.partial) {
     context.exit_status = kExitInterrupted;
-    fmt::print(
-        stderr, "pronghorn: interrupted; {}\n",
-        json_file ? "what was measured is kept and marked partial" : "nothing was to be kept");
+    fmt::print(stderr, "pronghorn: interrupted; {}\n",
+               flags.json.empty() ? "nothing was to be kept"
+                                  : "what was measured is kept and marked partial");
   }
 }
 

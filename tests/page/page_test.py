@@ -58,7 +58,7 @@ def drive_price(page, report):
 
 
 def drive_tables(page):
-    table = "#throughput .scroll:first-of-type"
+    table = "#throughput > .scroll"
     rates = [float(t.replace(",", "")) for t in column(page, table, 3)]
     button = page.locator(f"{table} thead th:nth-child(3) button").first
     button.click()
