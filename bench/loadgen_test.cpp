@@ -157,7 +157,8 @@ TEST(Load, FailuresAreCountedAndMakeItInvalid) {
   LoadSettings settings = short_settings(Scenario::kSingleStream, 0.01);
   settings.min_queries = 100;
   const LoadResult result = generate_load(system, settings);
-  EXPECT_GE(result.failures, 10);
+  EXPECT_GE(result.failures, 1);
+  EXPECT_EQ(result.failures, result.queries / 10);  // however many a busy machine gets done
   EXPECT_EQ(static_cast<std::int64_t>(result.latencies.size()), result.queries - result.failures);
   EXPECT_NE(result.reasons[0].find("the device is on fire"), std::string::npos);
 }
