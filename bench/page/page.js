@@ -163,10 +163,10 @@ function heading() {
     el('p', {className: 'lead'}, `${model.quantized ? 'INT8' : 'float32'}, device ${device.name || ''}` +
       `${device.isa ? ' (' + device.isa + ')' : ''}, ${device.threads || ''} threads, ${machine.time || ''}`),
     el('ul', {className: 'chips'}, chips),
-    report.stability && report.stability.reasons.length
+    ...(report.stability && report.stability.reasons.length
       ? [el('ul', {className: 'reasons'}, report.stability.reasons.slice(0, 3).map(r => el('li', {}, r))),
         report.stability.reasons.length > 3 ? folded(`${report.stability.reasons.length - 3} more reasons`,
-          el('ul', {className: 'reasons'}, report.stability.reasons.slice(3).map(r => el('li', {}, r)))) : null] : null);
+          el('ul', {className: 'reasons'}, report.stability.reasons.slice(3).map(r => el('li', {}, r)))) : ''] : []));
 }
 
 function tiles() {

@@ -91,6 +91,13 @@ def main():
         page = open_page(browser, file, viewport={"width": 1280, "height": 900})
         report = json.loads(page.text_content("#data"))
         drawn(page)
+        text = page.text_content("body")
+        text = text.replace(page.text_content("#data"), "")
+        for script in page.query_selector_all("script"):
+            text = text.replace(script.text_content(), "")
+        for wrong in ("[object", "undefined", "NaN"):
+            check(wrong not in text, f"shows {wrong}")
+        check(not page.text_content("header").strip().endswith("null"), "shows null")
         page.screenshot(path=folder / "light.png", full_page=True)
         light = page.evaluate("getComputedStyle(document.body).backgroundColor")
         if "results" in report:
