@@ -72,7 +72,9 @@ class Learner {
   virtual std::int64_t find_not_finite(const Matrix& x) = 0;
 
   // With t = row - shift of its group: sums of w, w t and w t^2 of each group. groups x cols;
-  // `group` null: all rows are of group 0. Overwrites the sums.
+  // `group` null: all rows are of group 0. Overwrites the sums. Sums of float data with groups and
+  // without weights may be right to 2^-24 only; all others to the rounding of doubles. Shifts must
+  // be exactly representable in x's type.
   virtual void moments(const Matrix& x, const std::int32_t* group, const double* weight, int groups,
                        const double* shift, double* weights, double* first, double* second) = 0;
 

@@ -147,10 +147,6 @@ class Run {
 
 }  // namespace
 
-double round_to(device::Dtype dtype, double value) {
-  return dtype == device::Dtype::kF32 ? static_cast<double>(static_cast<float>(value)) : value;
-}
-
 KMeansResult kmeans_fit(device::Learner& learner, const device::Matrix& x, const double* weight,
                         const double* init_centers, const KMeansOptions& options,
                         std::int32_t* labels, const Progress& progress) {

@@ -52,7 +52,4 @@ std::vector<std::int64_t> seed_rows(device::Learner& learner, const device::Matr
                                     const double* weight, int clusters, KMeansInit init,
                                     std::uint64_t seed);
 
-// Rounds to the values of a type.
-double round_to(device::Dtype dtype, double value);
-
 }  // namespace pronghorn::ml

@@ -41,6 +41,10 @@ std::vector<double> sample_means(device::Learner& learner, const device::Matrix&
 
 }  // namespace
 
+double round_to(device::Dtype dtype, double value) {
+  return dtype == device::Dtype::kF32 ? static_cast<double>(static_cast<float>(value)) : value;
+}
+
 Moments group_moments(device::Learner& learner, const device::Matrix& x, const std::int32_t* group,
                       const double* weight, int groups) {
   const auto size = static_cast<std::size_t>(groups * x.cols);
@@ -49,7 +53,11 @@ Moments group_moments(device::Learner& learner, const device::Matrix& x, const s
   result.means.resize(size);
   result.variances.resize(size);
   std::vector<double> shift = sample_means(learner, x, group, groups);
+  for (double& value : shift) value = round_to(x.dtype, value);
   std::vector<double> first(size), second(size);
+  // Fewer than two digits of doubles are lost while the offset is within some eight deviations; of
+  // the sums that are floats for short runs, none within one.
+  const double farthest = x.dtype == device::Dtype::kF32 && group != nullptr ? 1 : 64;
   for (int pass = 0; pass < 2; ++pass) {
     learner.moments(x, group, weight, groups, shift.data(), result.weights.data(), first.data(),
                     second.data());
@@ -61,11 +69,12 @@ Moments group_moments(device::Learner& learner, const device::Matrix& x, const s
       const double square = second[i] / w;
       result.means[i] = shift[i] + off;
       result.variances[i] = std::max(square - off * off, 0.0);
-      // Fewer than two digits are lost while the offset is within some eight deviations.
-      far = far || off * off > 64 * result.variances[i];
+      far = far || off * off > farthest * result.variances[i];
     }
     if (!far) break;
-    shift = result.means;
+    for (std::size_t i = 0; i < size; ++i) {
+      shift[i] = round_to(x.dtype, result.means[i]);
+    }
   }
   return result;
 }

@@ -9,6 +9,9 @@
 
 namespace pronghorn::ml {
 
+// Rounds to the values of a type.
+double round_to(device::Dtype dtype, double value);
+
 struct Moments {
   std::vector<double> weights;    // groups
   std::vector<double> means;      // groups x cols; 0 for a group without weight
@@ -17,6 +20,7 @@ struct Moments {
 
 // Of the rows of each group (`group` null: all of group 0). One pass around means of a sample of
 // each group; where a column's mean turns out far from its sample's, a second pass around the mean.
+// Twelve digits; with float data, groups and no weights those of a float (7).
 Moments group_moments(device::Learner& learner, const device::Matrix& x, const std::int32_t* group,
                       const double* weight, int groups);
 

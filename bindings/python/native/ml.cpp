@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <bit>
 #include <limits>
 #include <memory>
 
@@ -51,32 +53,45 @@ nb::object encode(const nb::ndarray<>& y) {
   const auto count = static_cast<std::int64_t>(y.shape(0));
   T low = labels[0], high = labels[0];
   std::int64_t width = 0;
-  auto codes = std::make_unique<std::int32_t[]>(static_cast<std::size_t>(count));
+  auto codes = std::make_unique_for_overwrite<std::int32_t[]>(static_cast<std::size_t>(count));
   std::vector<std::int64_t> classes;
   {
     const nb::gil_scoped_release release;
-    for (std::int64_t i = 1; i < count; ++i) {
-      low = std::min(low, labels[i]);
-      high = std::max(high, labels[i]);
-    }
-    if (static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) <
-        static_cast<std::uint64_t>(std::min(kWidest, 4 * count + 64))) {
-      width = static_cast<std::int64_t>(static_cast<std::uint64_t>(high) -
-                                        static_cast<std::uint64_t>(low)) +
-              1;
+    // Most labels are small numbers from 0, which their bits together tell faster than comparisons.
+    std::uint64_t bits = 0;
+    for (std::int64_t i = 0; i < count; ++i) bits |= static_cast<std::uint64_t>(labels[i]);
+    const std::int64_t widest = std::min(kWidest, 4 * count + 64);
+    if (bits < static_cast<std::uint64_t>(widest)) {
+      low = 0;
+      width = static_cast<std::int64_t>(std::bit_ceil(bits + 1));
+    } else {
+      for (std::int64_t i = 1; i < count; ++i) {
+        low = std::min(low, labels[i]);
+        high = std::max(high, labels[i]);
+      }
+      const std::uint64_t range =
+          static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+      if (range < static_cast<std::uint64_t>(widest)) width = static_cast<std::int64_t>(range) + 1;
     }
     if (width > 0) {
-      std::vector<std::int32_t> table(static_cast<std::size_t>(width), -1);
+      std::vector<std::uint8_t> seen(static_cast<std::size_t>(width));
       for (std::int64_t i = 0; i < count; ++i) {
-        table[static_cast<std::size_t>(labels[i] - low)] = 0;
+        const auto at = static_cast<std::int32_t>(labels[i] - low);
+        seen[static_cast<std::size_t>(at)] = 1;
+        codes[static_cast<std::size_t>(i)] = at;
       }
+      std::vector<std::int32_t> table(seen.size());
+      bool same = true;
       for (std::int64_t i = 0; i < width; ++i) {
-        if (table[static_cast<std::size_t>(i)] < 0) continue;
-        table[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(classes.size());
+        if (seen[static_cast<std::size_t>(i)] == 0) continue;
+        const auto code = static_cast<std::int32_t>(classes.size());
+        same = same && code == i;
+        table[static_cast<std::size_t>(i)] = code;
         classes.push_back(static_cast<std::int64_t>(low) + i);
       }
-      for (std::int64_t i = 0; i < count; ++i) {
-        codes[static_cast<std::size_t>(i)] = table[static_cast<std::size_t>(labels[i] - low)];
+      for (std::int64_t i = 0; !same && i < count; ++i) {
+        codes[static_cast<std::size_t>(i)] =
+            table[static_cast<std::size_t>(codes[static_cast<std::size_t>(i)])];
       }
     }
   }

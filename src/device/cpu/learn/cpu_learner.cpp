@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/cpu/learn/cpu_learner.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
+#include "base/buffer.h"
 #include "device/cpu/learn/predict_passes.h"
 #include "device/cpu/learn/sparse.h"
 #include "device/cpu/learn/tile.h"
@@ -13,40 +14,20 @@
 namespace pronghorn::device::cpu {
 namespace {
 
-// The rows of a tile by group, in their order.
-class GroupSorter {
- public:
-  GroupSorter(int groups, std::int64_t tile)
-      : start_(static_cast<std::size_t>(groups) + 1), list_(static_cast<std::size_t>(tile)) {}
+// Columns whose sums for all groups, of `bytes` for each value, the first cache holds beside a few
+// rows: equal blocks.
+std::int64_t moment_columns(std::int64_t cols, std::int64_t groups, std::int64_t bytes) {
+  constexpr std::int64_t kBytes = 24 * 1024, kLine = 16;
+  const std::int64_t fit =
+      std::max(kBytes / (bytes * std::max<std::int64_t>(groups, 1)), 4 * kLine);
+  const std::int64_t blocks = std::max<std::int64_t>((cols + fit - 1) / fit, 1);
+  return ((cols + blocks - 1) / blocks + kLine - 1) / kLine * kLine;
+}
 
-  void sort(const std::int32_t* group, std::int64_t rows) {
-    std::fill(start_.begin(), start_.end(), 0);
-    if (group == nullptr) {
-      std::iota(list_.begin(), list_.begin() + rows, 0);
-      start_[0] = 0;
-      std::fill(start_.begin() + 1, start_.end(), static_cast<std::int32_t>(rows));
-      return;
-    }
-    for (std::int64_t r = 0; r < rows; ++r) ++start_[static_cast<std::size_t>(group[r])];
-    std::int32_t sum = 0;
-    for (std::int32_t& at : start_) {
-      sum += at;
-      at = sum;
-    }
-    for (std::int64_t r = rows; r-- > 0;) {
-      list_[static_cast<std::size_t>(--start_[static_cast<std::size_t>(group[r])])] =
-          static_cast<std::int32_t>(r);
-    }
-  }
-  const std::int32_t* rows() const { return list_.data(); }
-  std::pair<const std::int32_t*, std::int64_t> rows_of(std::int64_t group) const {
-    const auto g = static_cast<std::size_t>(group);
-    return {list_.data() + start_[g], start_[g + 1] - start_[g]};
-  }
-
- private:
-  std::vector<std::int32_t> start_, list_;
-};
+// Sums of groups that are kept in float for this many rows before they go to doubles: each has then
+// lost some 2^-24 of itself. With more groups than that, doubles cost no more.
+constexpr std::int64_t kShortRows = 1024;
+constexpr int kShortGroups = 64;
 
 class CpuLearner final : public Learner {
  public:
@@ -59,7 +40,15 @@ class CpuLearner final : public Learner {
   void moments(const Matrix& x, const std::int32_t* group, const double* weight, int groups,
                const double* shift, double* weights, double* first, double* second) override {
     with_type(x.dtype, [&](auto zero) {
-      moments_of<decltype(zero)>(x, group, weight, groups, shift, weights, first, second);
+      // Squares of floats overflow long before doubles do.
+      const bool brief =
+          sizeof(zero) == 4 && group != nullptr && weight == nullptr && groups <= kShortGroups;
+      moments_of<decltype(zero)>(x, group, weight, groups, shift, brief, weights, first, second);
+      const double* end = second + std::int64_t{groups} * x.cols;
+      if (!brief ||
+          std::all_of<const double*>(second, end, [](double v) { return std::isfinite(v); }))
+        return;
+      moments_of<decltype(zero)>(x, group, weight, groups, shift, false, weights, first, second);
     });
   }
 
@@ -158,34 +147,53 @@ class CpuLearner final : public Learner {
 
   template <class T>
   void moments_of(const Matrix& x, const std::int32_t* group, const double* weight, int groups,
-                  const double* shift, double* weights, double* first, double* second) {
+                  const double* shift, bool brief, double* weights, double* first, double* second) {
     const LearnLoops<T>& loops = loops_of<T>(kernels_);
     const std::int64_t tile = tile_rows<T>(x.cols);
     const std::int64_t size = std::int64_t{groups} * x.cols;
     const Slots slots(x.rows, tile, 8 * (2 * size + groups));
     std::vector<double> sums(static_cast<std::size_t>(slots.count * (2 * size + groups)));
-    const bool in_place = !x.sparse() && x.col_stride == 1;
+    const std::int64_t block = moment_columns(x.cols, groups, brief ? 3 * sizeof(T) : 24);
+    // Rows of short sums begin with a cache line.
+    const std::int64_t lds = (x.cols + 15) / 16 * 16;
+    const std::int64_t part_size = brief ? groups * lds : 0;
+    base::Buffer brief_shift(static_cast<std::size_t>(part_size) * sizeof(T));
+    for (std::int64_t i = 0; brief && i < size; ++i) {
+      brief_shift.as<T>()[i / x.cols * lds + i % x.cols] = static_cast<T>(shift[i]);
+    }
     pool_.parallel_for(slots.count, [&](std::int64_t slot, int) {
       double* one = sums.data() + slot * (2 * size + groups);
       double* two = one + size;
       double* total = two + size;
       TileReader<T> reader(x, loops, nullptr);
-      GroupSorter sorter(groups, tile);
+      base::Buffer parts(static_cast<std::size_t>(2 * part_size) * sizeof(T));
+      T* part = parts.as<T>();
+      std::fill_n(part, 2 * part_size, T{});
+      std::int64_t summed = 0;
       for (std::int64_t row = slots.begin(slot); row < slots.end(slot); row += tile) {
         const std::int64_t rows = std::min(tile, slots.end(slot) - row);
         const Tile<T> in = reader.load(row, rows);
         const double* w = weight == nullptr ? nullptr : weight + row;
-        // The sorted order is none that the processor would guess the next rows from.
-        const bool more = in_place && row + 2 * tile <= x.rows;
-        const T* ahead = more ? in.x + tile * in.ld : nullptr;
-        sorter.sort(group == nullptr ? nullptr : group + row, rows);
-        for (std::int64_t g = 0; g < groups; ++g) {
-          const auto [list, count] = sorter.rows_of(g);
-          if (count == 0) continue;
-          const T* next = ahead == nullptr ? nullptr : ahead + (list - sorter.rows()) * in.ld;
-          loops.moments(in.x, in.ld, x.cols, list, count, w, shift + g * x.cols, one + g * x.cols,
-                        two + g * x.cols, next);
-          for (std::int64_t i = 0; i < count; ++i) total[g] += w == nullptr ? 1.0 : w[list[i]];
+        const std::int32_t* g = group == nullptr ? nullptr : group + row;
+        for (std::int64_t j = 0; j < x.cols; j += block) {
+          const std::int64_t width = std::min(block, x.cols - j);
+          if (brief) {
+            loops.short_moments(in.x + j, in.ld, rows, width, g, brief_shift.as<T>() + j, part + j,
+                                part + part_size + j, lds);
+          } else {
+            loops.moments(in.x + j, in.ld, rows, width, g, w, shift + j, one + j, two + j, x.cols);
+          }
+        }
+        for (std::int64_t r = 0; r < rows; ++r) {
+          total[g == nullptr ? 0 : g[r]] += w == nullptr ? 1.0 : w[r];
+        }
+        summed += rows;
+        if (brief && (summed >= kShortRows || row + rows == slots.end(slot))) {
+          for (std::int64_t k = 0; k < groups; ++k) {
+            loops.flush(part + k * lds, x.cols, one + k * x.cols);
+            loops.flush(part + part_size + k * lds, x.cols, two + k * x.cols);
+          }
+          summed = 0;
         }
       }
     });

@@ -239,10 +239,7 @@ class CpuLogistic final : public LogisticPasses {
         }
         summed += rows;
         if (summed >= kFlushRows || row + rows == slots_.end(slot)) {
-          for (std::int64_t i = 0; i < outputs_ * cols_; ++i) {
-            coef[i] += static_cast<double>(part[static_cast<std::size_t>(i)]);
-          }
-          std::fill(part.begin(), part.end(), T{});
+          loops_.flush(part.data(), outputs_ * cols_, coef);
           summed = 0;
         }
       }

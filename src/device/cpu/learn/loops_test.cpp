@@ -217,39 +217,74 @@ TEST(Loops, SumsOfRows) {
     for (const Shape& s : kShapes) {
       const auto x = noise<T>(random, s.rows * s.cols);
       auto w = noise<double>(random, s.rows);
-      std::vector<std::int32_t> to, from, list;
+      std::vector<std::int32_t> to, from;
       for (std::int64_t r = 0; r < s.rows; ++r) {
         to.push_back(static_cast<std::int32_t>(r % 3));
         from.push_back(static_cast<std::int32_t>(r % 4) - 1);
-        if (r % 2 == 0) list.push_back(static_cast<std::int32_t>(s.rows - 1 - r));
       }
       std::vector<double> sums(static_cast<std::size_t>(3 * s.cols)), plain(sums);
-      const auto shift = noise<double>(random, s.cols);
-      std::vector<double> one(static_cast<std::size_t>(s.cols)), two(one), one_plain(one),
-          two_plain(one);
       loops.move_rows(x.data(), s.cols, s.rows, s.cols, to.data(), from.data(), w.data(),
                       sums.data());
-      loops.moments(x.data(), s.cols, s.cols, list.data(), static_cast<std::int64_t>(list.size()),
-                    w.data(), shift.data(), one.data(), two.data(), nullptr);
-      for (std::int64_t j = 0; j < s.cols; ++j) {
-        const auto at = static_cast<std::size_t>(j);
-        for (std::int64_t r = 0; r < s.rows; ++r) {
-          const auto i = static_cast<std::size_t>(r);
+      for (std::int64_t r = 0; r < s.rows; ++r) {
+        const auto i = static_cast<std::size_t>(r);
+        for (std::int64_t j = 0; j < s.cols; ++j) {
           const double value =
               w[i] * static_cast<double>(x[static_cast<std::size_t>(r * s.cols + j)]);
           plain[static_cast<std::size_t>(to[i] * s.cols + j)] += value;
           if (from[i] >= 0) plain[static_cast<std::size_t>(from[i] * s.cols + j)] -= value;
         }
-        for (const std::int32_t r : list) {
-          const double t =
-              static_cast<double>(x[static_cast<std::size_t>(r * s.cols + j)]) - shift[at];
-          one_plain[at] += w[static_cast<std::size_t>(r)] * t;
-          two_plain[at] += w[static_cast<std::size_t>(r)] * t * t;
-        }
-        ASSERT_NEAR(one[at], one_plain[at], 1e-12);
-        ASSERT_NEAR(two[at], two_plain[at], 1e-12);
       }
       for (std::size_t i = 0; i < sums.size(); ++i) ASSERT_NEAR(sums[i], plain[i], 1e-12);
+    }
+  });
+}
+
+TEST(Loops, Moments) {
+  for_each_set([](const LearnKernels& kernels, auto zero) {
+    using T = decltype(zero);
+    const LearnLoops<T>& loops = loops_of<T>(kernels);
+    std::mt19937 random(kSeed);
+    for (const Shape& s : kShapes) {
+      const auto x = noise<T>(random, s.rows * s.cols);
+      const auto weight = noise<double>(random, s.rows);
+      const auto shift = noise<double>(random, 3 * s.cols);
+      std::vector<std::int32_t> group;
+      for (std::int64_t r = 0; r < s.rows; ++r) {
+        group.push_back(static_cast<std::int32_t>(r * 5 % 7 % 3));
+      }
+      for (const bool grouped : {false, true}) {
+        for (const bool weighted : {false, true}) {
+          std::vector<double> one(shift.size()), two(one), one_plain(one), two_plain(one);
+          loops.moments(x.data(), s.cols, s.rows, s.cols, grouped ? group.data() : nullptr,
+                        weighted ? weight.data() : nullptr, shift.data(), one.data(), two.data(),
+                        s.cols);
+          for (std::int64_t i = 0; i < s.rows * s.cols; ++i) {
+            const auto r = static_cast<std::size_t>(i / s.cols);
+            const auto at =
+                static_cast<std::size_t>((grouped ? group[r] : 0) * s.cols + i % s.cols);
+            const double t = static_cast<double>(x[static_cast<std::size_t>(i)]) - shift[at];
+            one_plain[at] += (weighted ? weight[r] : 1.0) * t;
+            two_plain[at] += (weighted ? weight[r] : 1.0) * t * t;
+          }
+          for (std::size_t i = 0; i < one.size(); ++i) {
+            ASSERT_NEAR(one[i], one_plain[i], 1e-12);
+            ASSERT_NEAR(two[i], two_plain[i], 1e-12);
+          }
+          if (weighted || !grouped) continue;
+          const std::vector<T> base(shift.begin(), shift.end());
+          std::vector<T> part(2 * base.size());
+          loops.short_moments(x.data(), s.cols, s.rows, s.cols, group.data(), base.data(),
+                              part.data(), part.data() + base.size(), s.cols);
+          const double close = sizeof(T) == 4 ? 1e-4 : 1e-12;
+          std::vector<double> sums(part.size(), 1.0);
+          loops.flush(part.data(), static_cast<std::int64_t>(part.size()), sums.data());
+          for (std::size_t i = 0; i < one.size(); ++i) {
+            ASSERT_NEAR(sums[i], 1 + one_plain[i], close);
+            ASSERT_NEAR(sums[one.size() + i], 1 + two_plain[i], close);
+            ASSERT_EQ(part[i], T{});
+          }
+        }
+      }
     }
   });
 }

@@ -393,85 +393,124 @@ void move_rows(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std:
   }
 }
 
-// kNv vectors of columns of one group's rows, their sums in registers; kPart: of n columns only.
-template <class S, int kNv, bool kPart, bool kWeighted>
-[[gnu::always_inline]] inline void moments_block(const typename S::T* x, std::int64_t ldx,
-                                                 const std::int32_t* list, std::int64_t count,
-                                                 const double* w, const double* shift,
-                                                 double* first, double* second, std::int64_t n,
-                                                 const typename S::T* ahead) {
+// A vector of columns (kPart: n of them) of kRows rows of one group. Groups alternate from row to
+// row, so their sums lie in the first cache; the rows themselves are read in the order of memory,
+// which is the only one that a processor reads ahead.
+template <class S, int kRows, bool kWeighted, bool kPart>
+[[gnu::always_inline]] inline void moments_step(const typename S::T* x, std::int64_t ldx,
+                                                const double* w, const double* shift, double* first,
+                                                double* second, std::int64_t n) {
   using V = F64::V;
-  constexpr int kLine = 64 / sizeof(typename S::T);
-  V base[kNv], one[kNv], two[kNv];
+  const V base = kPart ? F64::load_part(shift, n) : F64::load(shift);
+  V one = kPart ? F64::load_part(first, n) : F64::load(first);
+  V two = kPart ? F64::load_part(second, n) : F64::load(second);
 #pragma GCC unroll 4
-  for (int v = 0; v < kNv; ++v) {
-    const std::int64_t at = v * F64::kLanes;
-    base[v] = kPart ? F64::load_part(shift + at, n) : F64::load(shift + at);
-    one[v] = kPart ? F64::load_part(first + at, n) : F64::load(first + at);
-    two[v] = kPart ? F64::load_part(second + at, n) : F64::load(second + at);
-  }
-  for (std::int64_t i = 0; i < count; ++i) {
-    const typename S::T* row = x + list[i] * ldx;
-    const V weight = F64::set1(kWeighted ? w[list[i]] : 1.0);
-    if (ahead != nullptr) {
-#pragma GCC unroll 8
-      for (int v = 0; v < kNv * F64::kLanes; v += kLine) {
-        __builtin_prefetch(ahead + i * ldx + v, 0, 2);
-      }
-    }
-#pragma GCC unroll 4
-    for (int v = 0; v < kNv; ++v) {
-      const V value = kPart ? load_wide_part(row, n) : load_wide(row + v * F64::kLanes);
-      const V t = value - base[v];
-      if constexpr (kWeighted) {
-        one[v] = F64::fma(t, weight, one[v]);
-        two[v] = F64::fma(t * weight, t, two[v]);
-      } else {
-        one[v] += t;
-        two[v] = F64::fma(t, t, two[v]);
-      }
-    }
-  }
-#pragma GCC unroll 4
-  for (int v = 0; v < kNv; ++v) {
-    const std::int64_t at = v * F64::kLanes;
-    if constexpr (kPart) {
-      F64::store_part(first + at, one[v], n);
-      F64::store_part(second + at, two[v], n);
+  for (int r = 0; r < kRows; ++r) {
+    const typename S::T* row = x + r * ldx;
+    const V t = (kPart ? load_wide_part(row, n) : load_wide(row)) - base;
+    if constexpr (kWeighted) {
+      const V weight = F64::set1(w[r]);
+      one = F64::fma(t, weight, one);
+      two = F64::fma(t * weight, t, two);
     } else {
-      F64::store(first + at, one[v]);
-      F64::store(second + at, two[v]);
+      one += t;
+      two = F64::fma(t, t, two);
     }
+  }
+  if constexpr (kPart) {
+    F64::store_part(first, one, n);
+    F64::store_part(second, two, n);
+  } else {
+    F64::store(first, one);
+    F64::store(second, two);
+  }
+}
+
+template <class S, int kRows, bool kWeighted>
+[[gnu::always_inline]] inline void moments_rows(const typename S::T* x, std::int64_t ldx,
+                                                std::int64_t cols, const double* w,
+                                                const double* shift, double* first,
+                                                double* second) {
+  constexpr std::int64_t kStep = F64::kLanes;
+  std::int64_t j = 0;
+  for (; j + 2 * kStep <= cols; j += 2 * kStep) {
+    moments_step<S, kRows, kWeighted, false>(x + j, ldx, w, shift + j, first + j, second + j, 0);
+    moments_step<S, kRows, kWeighted, false>(x + j + kStep, ldx, w, shift + j + kStep,
+                                             first + j + kStep, second + j + kStep, 0);
+  }
+  for (; j < cols; j += kStep) {
+    const std::int64_t n = cols - j < kStep ? cols - j : kStep;
+    moments_step<S, kRows, kWeighted, true>(x + j, ldx, w, shift + j, first + j, second + j, n);
   }
 }
 
 template <class S, bool kWeighted>
-void moments_columns(const typename S::T* x, std::int64_t ldx, std::int64_t cols,
-                     const std::int32_t* list, std::int64_t count, const double* w,
-                     const double* shift, double* first, double* second,
-                     const typename S::T* ahead) {
-  constexpr std::int64_t kWide = 4 * F64::kLanes;
-  std::int64_t j = 0;
-  for (; j + kWide <= cols; j += kWide) {
-    moments_block<S, 4, false, kWeighted>(x + j, ldx, list, count, w, shift + j, first + j,
-                                          second + j, 0, ahead == nullptr ? ahead : ahead + j);
+void moments_of(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
+                const std::int32_t* group, const double* w, const double* shift, double* first,
+                double* second, std::int64_t lds) {
+  std::int64_t r = 0;
+  const double* own = w;
+  for (; group == nullptr && r + 4 <= rows; r += 4) {
+    moments_rows<S, 4, kWeighted>(x + r * ldx, ldx, cols, own, shift, first, second);
+    if constexpr (kWeighted) own += 4;
   }
-  for (; j < cols; j += F64::kLanes) {
-    const std::int64_t n = cols - j < F64::kLanes ? cols - j : F64::kLanes;
-    moments_block<S, 1, true, kWeighted>(x + j, ldx, list, count, w, shift + j, first + j,
-                                         second + j, n, ahead == nullptr ? ahead : ahead + j);
+  for (; r < rows; ++r) {
+    const std::int64_t at = group == nullptr ? 0 : group[r] * lds;
+    moments_rows<S, 1, kWeighted>(x + r * ldx, ldx, cols, own, shift + at, first + at, second + at);
+    if constexpr (kWeighted) ++own;
   }
 }
 
 template <class S>
-void moments(const typename S::T* x, std::int64_t ldx, std::int64_t cols, const std::int32_t* list,
-             std::int64_t count, const double* w, const double* shift, double* first,
-             double* second, const typename S::T* ahead) {
+void moments(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
+             const std::int32_t* group, const double* w, const double* shift, double* first,
+             double* second, std::int64_t lds) {
   if (w == nullptr) {
-    moments_columns<S, false>(x, ldx, cols, list, count, w, shift, first, second, ahead);
+    moments_of<S, false>(x, ldx, rows, cols, group, w, shift, first, second, lds);
   } else {
-    moments_columns<S, true>(x, ldx, cols, list, count, w, shift, first, second, ahead);
+    moments_of<S, true>(x, ldx, rows, cols, group, w, shift, first, second, lds);
   }
+}
+
+template <class S>
+void short_moments(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
+                   const std::int32_t* group, const typename S::T* shift, typename S::T* first,
+                   typename S::T* second, std::int64_t lds) {
+  using V = typename S::V;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int64_t at = group[r] * lds;
+    const typename S::T* row = x + r * ldx;
+    const typename S::T* base = shift + at;
+    typename S::T* one = first + at;
+    typename S::T* two = second + at;
+    std::int64_t j = 0;
+    for (; j + 2 * S::kLanes <= cols; j += 2 * S::kLanes) {
+      const V t = S::load(row + j) - S::load(base + j);
+      const V u = S::load(row + j + S::kLanes) - S::load(base + j + S::kLanes);
+      const V t1 = S::load(one + j) + t, u1 = S::load(one + j + S::kLanes) + u;
+      const V t2 = S::fma(t, t, S::load(two + j)), u2 = S::fma(u, u, S::load(two + j + S::kLanes));
+      S::store(one + j, t1);
+      S::store(one + j + S::kLanes, u1);
+      S::store(two + j, t2);
+      S::store(two + j + S::kLanes, u2);
+    }
+    for (; j < cols; j += S::kLanes) {
+      const std::int64_t n = cols - j < S::kLanes ? cols - j : S::kLanes;
+      const V t = S::load_part(row + j, n) - S::load_part(base + j, n);
+      S::store_part(one + j, S::load_part(one + j, n) + t, n);
+      S::store_part(two + j, S::fma(t, t, S::load_part(two + j, n)), n);
+    }
+  }
+}
+
+template <class S>
+void flush(typename S::T* part, std::int64_t n, double* sums) {
+  std::int64_t i = 0;
+  for (; i + F64::kLanes <= n; i += F64::kLanes) {
+    F64::store(sums + i, F64::load(sums + i) + load_wide(part + i));
+  }
+  for (; i < n; ++i) sums[i] += static_cast<double>(part[i]);
+  __builtin_memset(part, 0, static_cast<std::size_t>(n) * sizeof *part);
 }
 
 template <int kRows, int kNv>
@@ -575,7 +614,7 @@ bool finite(const typename S::T* x, std::int64_t n) {
 
 template <class S>
 constexpr LearnLoops<typename S::T> loops() {
-  return {S::kLanes,  kMaxNv,        scores<S>,     nearest<S>,  dots<S>,
-          norms<S>,   outer<S>,      softmax<S>,    logistic<S>, move_rows<S>,
-          moments<S>, shift_rows<S>, widen_rows<S>, finite<S>};
+  return {S::kLanes, kMaxNv,        scores<S>,     nearest<S>,   dots<S>,    norms<S>,
+          outer<S>,  softmax<S>,    logistic<S>,   move_rows<S>, moments<S>, short_moments<S>,
+          flush<S>,  shift_rows<S>, widen_rows<S>, finite<S>};
 }

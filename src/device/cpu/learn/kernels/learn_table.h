@@ -48,11 +48,18 @@ struct LearnLoops {
   void (*move_rows)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
                     const std::int32_t* to, const std::int32_t* from, const double* w,
                     double* sums);
-  // With t = x[r] - shift: first += w[r] t, second += w[r] t^2, for the `count` rows r of a list.
-  // w NULL: 1. ahead: rows that the next call will want, as many as this one has, or NULL.
-  void (*moments)(const T* x, std::int64_t ldx, std::int64_t cols, const std::int32_t* list,
-                  std::int64_t count, const double* w, const double* shift, double* first,
-                  double* second, const T* ahead);
+  // With t = x[r] - shift[g]: first[g] += w[r] t, second[g] += w[r] t^2, g = group[r]. shift, first
+  // and second have a row of lds values for each group. group NULL: 0 for all. w NULL: 1.
+  void (*moments)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
+                  const std::int32_t* group, const double* w, const double* shift, double* first,
+                  double* second, std::int64_t lds);
+  // The same without weights, shifts and sums being of x's type: for float, a few digits of runs
+  // short enough that no more get lost.
+  void (*short_moments)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
+                        const std::int32_t* group, const T* shift, T* first, T* second,
+                        std::int64_t lds);
+  // sums[i] += part[i], part[i] = 0 for n values.
+  void (*flush)(T* part, std::int64_t n, double* sums);
   // dst[r * ldd + j] = x[r][j] - shift[j]
   void (*shift_rows)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
                      const T* shift, T* dst, std::int64_t ldd);
