@@ -13,8 +13,8 @@ namespace {
 constexpr std::int64_t kBlockBytes = 48 << 10;  // of input, when the weights are small
 constexpr std::int64_t kBigBlockBytes = 192
                                         << 10;  // when each block reads more than that of weights
+constexpr std::int64_t kLongTile = 8;           // tiles of more pixels keep to a row
 constexpr std::int64_t kItemsPerThread = 6;     // enough to keep threads evenly loaded
-constexpr std::int64_t kTile = 5;               // pixels that the AVX2 kernel makes at once
 
 struct ConvStep {
   PackedConv packed;
@@ -43,14 +43,19 @@ void run(const ConvStep& step, const KernelSet& kernels, Slots slots, std::int64
     res = reinterpret_cast<const std::uint8_t*>(slots[step.res]) + step.res_first;
     px.res_at = step.res_at.data() + first;
   }
-  for (std::int64_t p = panel; p < std::min(panel + step.range, step.panels); ++p) {
+  const std::int64_t last = std::min(panel + step.range, step.panels);
+  for (std::int64_t p = panel; p < last; ++p) {
     const PackedPanel& packed = step.packed.panels[static_cast<std::size_t>(p)];
     px.dst = dst + packed.channel * step.element;
     px.res = res == nullptr ? nullptr : res + packed.channel;
     if (step.packed.depthwise) {
       kernels.depthwise(&packed.depthwise, &px);
     } else {
-      kernels.conv(&packed.conv, &px);
+      const bool pair = kernels.conv_pair != nullptr && p + 1 < last &&
+                        step.packed.pairs[static_cast<std::size_t>(p)];
+      (pair ? kernels.conv_pair : kernels.conv)(&step.packed.conv[static_cast<std::size_t>(p)],
+                                                &px);
+      if (pair) ++p;
     }
   }
 }
@@ -67,17 +72,22 @@ std::vector<std::int32_t> offsets(const graph::Shape& dst, std::int64_t row_step
   return at;
 }
 
-void choose_blocks(ConvStep& step, const Layout& src, const graph::Window& window, int threads) {
+void choose_blocks(ConvStep& step, const Layout& src, const graph::Window& window, std::int64_t row,
+                   const KernelSet& kernels, int threads) {
   const auto pixels = static_cast<std::int64_t>(step.src_at.size());
   const std::int64_t panels = step.panels;
+  const std::int64_t tile = kernels.conv_tile;
+  const bool paired = kernels.conv_pair != nullptr && step.packed.pairs[0];
   const std::int64_t limit = step.packed.bytes() > kBigBlockBytes ? kBigBlockBytes : kBlockBytes;
   const std::int64_t per_pixel = src.pixel() * window.sh * window.sw;
-  const std::int64_t block = std::max<std::int64_t>(limit / per_pixel, 2 * kTile);
-  // Blocks of equal size, in whole tiles.
+  // Blocks of equal size, in whole tiles; in whole rows where tiles end with them.
+  const std::int64_t unit = tile < kLongTile || row % tile == 0 ? tile : row;
+  const std::int64_t block = std::max<std::int64_t>(limit / per_pixel, 2 * unit);
   const std::int64_t blocks = (pixels + block - 1) / block;
-  step.block = ((pixels + blocks - 1) / blocks + kTile - 1) / kTile * kTile;
+  step.block = ((pixels + blocks - 1) / blocks + unit - 1) / unit * unit;
   const std::int64_t wanted = std::max<std::int64_t>(1, kItemsPerThread * threads / blocks);
   step.range = std::max<std::int64_t>(1, panels / wanted);
+  if (paired) step.range += step.range % 2;
   step.ranges = (panels + step.range - 1) / step.range;
 }
 
@@ -166,7 +176,8 @@ Step make_conv_step(const Plan& plan, std::size_t node_index) {
   }
   step->pixels.result = terms.result;
   step->pixels.store = terms.store(largest);
-  choose_blocks(*step, src, window, plan.pool->size());
+  step->pixels.step = window.sw * src.pixel();
+  choose_blocks(*step, src, window, dst.shape.w, *plan.kernels, plan.pool->size());
 
   Step result;
   result.node = plan.graph->nodes[node_index].name;

@@ -55,10 +55,10 @@ bool is_zero(const Quad& quad) {
   return std::all_of(quad.weights.begin(), quad.weights.end(), [](int w) { return w == 0; });
 }
 
-// Quads of 16 output channels from `weights` on, [oc] apart by `stride`; all-zero ones are left
-// out.
+// Quads of 16 output channels from `weights` on, [oc] apart by `stride`. All-zero ones are left out
+// where panels need not have the same taps.
 std::vector<Quad> quads_of(const std::int8_t* weights, std::int64_t stride, std::int64_t channels,
-                           const std::vector<Run>& runs) {
+                           const std::vector<Run>& runs, ConvPacking packing) {
   std::vector<Quad> quads;
   for (const Run& run : runs) {
     for (std::int64_t i = 0; i < run.length; i += kQuad) {
@@ -69,7 +69,7 @@ std::vector<Quad> quads_of(const std::int8_t* weights, std::int64_t stride, std:
         std::memcpy(&quad.weights[static_cast<std::size_t>(oc * kQuad)],
                     weights + oc * stride + run.weight + i, bytes);
       }
-      if (!is_zero(quad)) quads.push_back(quad);
+      if (packing == ConvPacking::kQuads || !is_zero(quad)) quads.push_back(quad);
     }
   }
   return quads;
@@ -290,10 +290,17 @@ PackedConv pack_conv(const ConvWeights& w, const Layout& src, const KernelSet& k
     }
     panel.conv.channels = static_cast<std::int32_t>(channels);
     pack_panel(quads_of(w.values.data() + panel.channel * stride, stride, channels,
-                        runs_of(w, src, group)),
+                        runs_of(w, src, group), kernels.packing),
                kernels.packing, panel);
   });
   packed.largest = *std::max_element(largest.begin(), largest.end());
+  for (std::size_t i = 0; i < packed.panels.size(); ++i) {
+    const PackedPanel& panel = packed.panels[i];
+    packed.conv.push_back(panel.conv);
+    packed.pairs.push_back(i + 1 < packed.panels.size() && panel.conv.channels == kPanel &&
+                           packed.panels[i + 1].channel == panel.channel + kPanel &&
+                           packed.panels[i + 1].taps == panel.taps);
+  }
   return packed;
 }
 

@@ -39,7 +39,9 @@ struct PackedPanel {
 struct PackedConv {
   bool depthwise = false;
   std::vector<PackedPanel> panels;
-  double largest = 0;  // a bound on |acc * m|
+  std::vector<ConvPanel> conv;  // of the panels, one after another
+  std::vector<bool> pairs;      // may panels i and i + 1 go to KernelSet::conv_pair together?
+  double largest = 0;           // a bound on |acc * m|
   std::int64_t bytes() const;
 };
 

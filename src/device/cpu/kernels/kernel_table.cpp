@@ -68,7 +68,11 @@ KernelSet complete(std::int32_t index) {
     if (!kKernelRows[i].available()) continue;
     const KernelSet& next = *kKernelRows[i].set;
     // Panels packed for sums in 16 bits are another format, so such a convolution is not inherited.
-    if (next.packing == set.packing || i + 1 == kKernelRowCount) inherit(set.conv, next.conv);
+    if (set.conv == nullptr && (next.packing == set.packing || i + 1 == kKernelRowCount)) {
+      set.conv = next.conv;
+      set.conv_pair = next.conv_pair;
+      set.conv_tile = next.conv_tile;
+    }
     inherit(set.depthwise, next.depthwise);
     inherit(set.add, next.add);
     inherit(set.max, next.max);

@@ -55,8 +55,9 @@ struct ConvPanel {
 struct ConvPixels {
   std::int64_t count;
   const std::uint8_t* src;
-  const std::int32_t* src_at;
-  std::uint8_t* dst;  // of the panel's first channel; float results are binary32 there
+  const std::int32_t* src_at;  // ascending
+  std::int64_t step;           // between windows that are neighbours in a row
+  std::uint8_t* dst;           // of the panel's first channel; float results are binary32 there
   const std::int32_t* dst_at;
   const std::uint8_t* res;  // kBytesResidual only
   const std::int32_t* res_at;
@@ -145,6 +146,10 @@ struct KernelSet {
   const char* name;
   ConvPacking packing;
   void (*conv)(const ConvPanel*, const ConvPixels*);
+  // Two panels of neighbouring channels with the same taps, the first one full: for kQuads. May be
+  // null where there is a `conv`.
+  void (*conv_pair)(const ConvPanel*, const ConvPixels*);
+  std::int32_t conv_tile;  // pixels that `conv` likes to make at once
   void (*depthwise)(const DepthwisePanel*, const ConvPixels*);
   void (*add)(const AddTerms*, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* dst,
               std::int64_t size);

@@ -336,6 +336,7 @@ const KernelSet kKernelsAvx2 = {
     .name = "avx2",
     .packing = ConvPacking::kPairSums,
     .conv = conv,
+    .conv_tile = 5,
     .depthwise = depthwise,
     .add = add,
     .max = max,

@@ -129,6 +129,7 @@ extern constexpr KernelSet kKernelsAvxVnni{
     .name = "avxvnni",
     .packing = ConvPacking::kQuads,
     .conv = conv,
+    .conv_tile = kTile,
     .peak = peak,
 };
 

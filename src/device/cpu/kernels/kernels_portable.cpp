@@ -109,6 +109,7 @@ const KernelSet kKernelsPortable = {
     .name = "portable",
     .packing = ConvPacking::kQuads,
     .conv = conv,
+    .conv_tile = 1,
     .depthwise = depthwise,
     .add = add,
     .max = max,
