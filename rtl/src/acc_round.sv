@@ -12,51 +12,36 @@ module acc_round #(
   output logic [Lanes*26-1:0] a_o,
   output logic [Lanes*3-1:0]  sh_o
 );
-  logic signed [31:0] sum1_q[Lanes];
-  logic signed [31:0] sum2_q[Lanes];
-  logic [2:0]         sh2_q[Lanes];
+  logic signed [31:0] sum1_q[Lanes], sum2_q[Lanes];
+  logic [2:0]         sh2_q[Lanes], sh3_q[Lanes];
   logic signed [25:0] kept3_q[Lanes];
   logic               half3_q[Lanes];
   logic               sticky3_q[Lanes];
-  logic [2:0]         sh3_q[Lanes];
 
   // How many bits the magnitude is longer than 24.
   function automatic logic [2:0] excess(logic [31:0] sum);
     logic [6:0] lead;
     lead = sum[30:24] ^ {7{sum[31]}};
-    if (lead[6]) return 3'd7;
-    if (lead[5]) return 3'd6;
-    if (lead[4]) return 3'd5;
-    if (lead[3]) return 3'd4;
-    if (lead[2]) return 3'd3;
-    if (lead[1]) return 3'd2;
-    if (lead[0]) return 3'd1;
-    return 3'd0;
+    return lead[6] ? 3'd7 : lead[5] ? 3'd6 : lead[4] ? 3'd5 : lead[3] ? 3'd4 : lead[2] ? 3'd3
+           : lead[1] ? 3'd2 : {2'b00, lead[0]};
   endfunction
 
-  function automatic logic lost(logic [5:0] low, logic [2:0] sh);
-    unique case (sh)
-      3'd2:    return low[0];
-      3'd3:    return |low[1:0];
-      3'd4:    return |low[2:0];
-      3'd5:    return |low[3:0];
-      3'd6:    return |low[4:0];
-      3'd7:    return |low[5:0];
-      default: return 1'b0;
-    endcase
-  endfunction
-
+  // Last stage first: every lane's registers in one loop (docs/fpga.md, "The RTL").
   always_ff @(posedge clk_i) begin
     for (int unsigned l = 0; l < Lanes; l++) begin
-      sum1_q[l]    <= $signed(acc_i[l*32+:32]) + $signed(bias_i);
-      sum2_q[l]    <= sum1_q[l];
-      sh2_q[l]     <= excess(sum1_q[l]);
-      kept3_q[l]   <= 26'(sum2_q[l] >>> sh2_q[l]);
-      half3_q[l]   <= |({sum2_q[l][6:0], 1'b0} & (8'd1 << sh2_q[l]));
-      sticky3_q[l] <= lost(sum2_q[l][5:0], sh2_q[l]);
-      sh3_q[l]     <= sh2_q[l];
+      // 4: round to even
       a_o[l*26+:26] <= kept3_q[l] + {25'd0, half3_q[l] & (sticky3_q[l] | kept3_q[l][0])};
-      sh_o[l*3+:3] <= sh3_q[l];
+      sh_o[l*3+:3]  <= sh3_q[l];
+      // 3: what stays, the half and what lies below it
+      kept3_q[l]   = 26'(sum2_q[l] >>> sh2_q[l]);
+      half3_q[l]   = |({sum2_q[l][6:0], 1'b0} & (8'd1 << sh2_q[l]));
+      sticky3_q[l] = |({sum2_q[l][5:0], 2'b00} & ~(8'hfe << sh2_q[l]));
+      sh3_q[l]     = sh2_q[l];
+      // 2: how far
+      sum2_q[l] = sum1_q[l];
+      sh2_q[l]  = excess(sum1_q[l]);
+      // 1: the bias
+      sum1_q[l] = $signed(acc_i[l*32+:32]) + $signed(bias_i);
     end
   end
 endmodule

@@ -209,30 +209,31 @@ module compute #(
   assign res_mem_o   = c18.res_mem;
   assign res_row_o   = beat18.res_row;
   assign res_bank_o  = c18.res_bank[BankBits-1:0];
-  logic                res_mem23, res_valid23, slot23;
+  logic                res_mem23, res_valid20, slot20;
   logic [TileBits-1:0] res24_q;
-  logic [7:0]          z_res24_q;
-  logic [31:0]         m_res24_q;
-  logic                has_res24_q;
-  delay_line #(.Width(3), .Cycles(ReadLatency)) u_res (
-    .clk_i, .d_i({res_mem_o, res_valid_o, beat18.slot}), .q_o({res_mem23, res_valid23, slot23})
+  logic [7:0]          z_res21_q;
+  logic [31:0]         m_res21_q;
+  logic                has_res21_q;
+  delay_line #(.Width(2), .Cycles(ReadLatency - 3)) u_res20 (
+    .clk_i, .d_i({res_valid_o, beat18.slot}), .q_o({res_valid20, slot20})
   );
+  delay_line #(.Width(1), .Cycles(ReadLatency)) u_res23 (.clk_i, .d_i(res_mem_o), .q_o(res_mem23));
   always_ff @(posedge clk_i) begin
     res24_q     <= data_i[res_mem23];
-    z_res24_q   <= command[slot23].z_res;
-    m_res24_q   <= command[slot23].m_res;
-    has_res24_q <= res_valid23;
+    z_res21_q   <= command[slot20].z_res;
+    m_res21_q   <= command[slot20].m_res;
+    has_res21_q <= res_valid20;
   end
 
   // Zero point and bounds.
-  logic       slot34, slot35;
-  logic [7:0] z35_q, lo36_q, hi36_q;
-  delay_line #(.Width(1), .Cycles(16)) u_slot34 (.clk_i, .d_i(beat18.slot), .q_o(slot34));
-  delay_line #(.Width(1), .Cycles(1)) u_slot35 (.clk_i, .d_i(slot34), .q_o(slot35));
+  logic       slot35, slot36;
+  logic [7:0] z36_q, lo37_q, hi37_q;
+  delay_line #(.Width(1), .Cycles(17)) u_slot35 (.clk_i, .d_i(beat18.slot), .q_o(slot35));
+  delay_line #(.Width(1), .Cycles(1)) u_slot36 (.clk_i, .d_i(slot35), .q_o(slot36));
   always_ff @(posedge clk_i) begin
-    z35_q  <= (op[slot34] == OpMaxpool) ? 8'h00 : command[slot34].z_dst;
-    lo36_q <= (op[slot35] == OpMaxpool) ? 8'h80 : command[slot35].lo;
-    hi36_q <= (op[slot35] == OpMaxpool) ? 8'h7f : command[slot35].hi;
+    z36_q  <= (op[slot35] == OpMaxpool) ? 8'h00 : command[slot35].z_dst;
+    lo37_q <= (op[slot36] == OpMaxpool) ? 8'h80 : command[slot36].lo;
+    hi37_q <= (op[slot36] == OpMaxpool) ? 8'h7f : command[slot36].hi;
   end
 
   beat_t beat39;
@@ -244,8 +245,8 @@ module compute #(
   );
   lanes u_lanes (
     .clk_i, .acc_i(acc18_q), .constants_i(constants18), .quarter_i(beat18.quarter),
-    .pixel_i(beat18.pixel), .res_i(res24_q), .z_res_i(z_res24_q), .m_res_i(m_res24_q),
-    .has_res_i(has_res24_q), .z_i(z35_q), .lo_i(lo36_q), .hi_i(hi36_q),
+    .pixel_i(beat18.pixel), .res_i(res24_q), .z_res_i(z_res21_q), .m_res_i(m_res21_q),
+    .has_res_i(has_res21_q), .z_i(z36_q), .lo_i(lo37_q), .hi_i(hi37_q),
     .logits_i(command[beat39.slot].logits), .data_o(write_data_o)
   );
   assign write_o     = write39;

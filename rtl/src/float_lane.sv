@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A logit: fp32(acc + bias) * m in binary32, 17 cycles later. m in [2^-126, 2^95); 0 gives +0.
+// A logit: fp32(acc + bias) * m in binary32, 19 cycles later. m in [2^-126, 2^95); 0 gives +0.
 module float_lane (
   input  logic        clk_i,
   input  logic [31:0] acc_i,
@@ -22,20 +22,20 @@ module float_lane (
 
   // Coarse and fine normalisation: |p| is 0 or in [2^23, 2^48].
   logic [1:0]  coarse13_q;
-  logic [48:0] size13_q, size14_q, size15_q;
-  logic [9:0]  exponent13_q, exponent14_q, exponent15_q, exponent16_q;
-  logic        sign13_q, sign14_q, sign15_q, sign16_q;
-  logic        zero13_q, zero14_q, zero15_q, zero16_q;
-  logic [24:0] rounded16_q;
-  logic [2:0]  fine14_d;
+  logic [2:0]  fine15_q;
+  logic [48:0] size13_q, size14_q, size15_q, size16_q;
+  logic [23:0] kept17_q;
+  logic        up17_q;
+  logic [9:0]  exponent13_q, exponent14_q, exponent15_q, exponent16_q, exponent17_q, exponent18_q;
+  logic        sign13_q, sign14_q, sign15_q, sign16_q, sign17_q, sign18_q;
+  logic        zero13_q, zero14_q, zero15_q, zero16_q, zero17_q, zero18_q;
+  logic [24:0] rounded18_q;
 
-  // Leading zeros below the coarse step: bits 48 to 42.
-  always_comb begin
-    fine14_d = 3'd0;
-    for (int unsigned i = 0; i < 7; i++) begin
-      if (size14_q[42+i]) fine14_d = 3'(6 - i);
-    end
-  end
+  // Zeros before the leading one, of seven bits.
+  function automatic logic [2:0] zeros(logic [6:0] bits);
+    return bits[6] ? 3'd0 : bits[5] ? 3'd1 : bits[4] ? 3'd2 : bits[3] ? 3'd3 : bits[2] ? 3'd4
+           : bits[1] ? 3'd5 : 3'd6;
+  endfunction
 
   always_ff @(posedge clk_i) begin
     // p * 2^(e - 150 + sh); normalised to bit 48: 1.f * 2^(48 - lead) so the biased exponent is
@@ -60,20 +60,31 @@ module float_lane (
     endcase
     zero14_q <= zero13_q;
     sign14_q <= sign13_q;
-    // 15: fine; 24 bits are kept
-    size15_q     <= size14_q << fine14_d;
-    exponent15_q <= exponent14_q - {7'd0, fine14_d};
+    // 15: how far to the leading one
+    fine15_q     <= zeros(size14_q[48:42]);
+    size15_q     <= size14_q;
+    exponent15_q <= exponent14_q;
     zero15_q     <= zero14_q;
     sign15_q     <= sign14_q;
-    // 16: round
-    rounded16_q  <= {1'b0, size15_q[48:25]} +
-                    {24'd0, size15_q[24] & (|size15_q[23:0] | size15_q[25])};
-    exponent16_q <= exponent15_q;
+    // 16: fine; 24 bits are kept
+    size16_q     <= size15_q << fine15_q;
+    exponent16_q <= exponent15_q - {7'd0, fine15_q};
     zero16_q     <= zero15_q;
     sign16_q     <= sign15_q;
-    // 17: pack; rounding up to a power of two moves the exponent
-    x_o <= zero16_q ? 32'd0
-                    : {sign16_q, 8'(exponent16_q + {9'd0, rounded16_q[24]}),
-                       rounded16_q[24] ? 23'd0 : rounded16_q[22:0]};
+    // 17: up or down
+    kept17_q     <= size16_q[48:25];
+    up17_q       <= size16_q[24] & (|size16_q[23:0] | size16_q[25]);
+    exponent17_q <= exponent16_q;
+    zero17_q     <= zero16_q;
+    sign17_q     <= sign16_q;
+    // 18: round
+    rounded18_q  <= {1'b0, kept17_q} + {24'd0, up17_q};
+    exponent18_q <= exponent17_q;
+    zero18_q     <= zero17_q;
+    sign18_q     <= sign17_q;
+    // 19: pack; rounding up to a power of two moves the exponent
+    x_o <= zero18_q ? 32'd0
+                    : {sign18_q, 8'(exponent18_q + {9'd0, rounded18_q[24]}),
+                       rounded18_q[24] ? 23'd0 : rounded18_q[22:0]};
   end
 endmodule

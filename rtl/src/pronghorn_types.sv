@@ -152,18 +152,13 @@ package pronghorn_types;
                                         : {row, sum[BankBits-1:0]};
   endfunction
 
-  // high + digit * a: one row of a radix-4 Booth product, digit in -2..2 from three bits. The carry of
-  // a negative digit enters below the sum's lowest bit, so that one carry chain does it.
-  function automatic logic signed [27:0] booth(logic signed [27:0] high, logic signed [25:0] a,
-                                               logic [2:0] bits);
-    logic [27:0] size;
-    logic [28:0] sum;
-    unique case (bits)
-      3'b001, 3'b010, 3'b101, 3'b110: size = 28'(a);
-      3'b011, 3'b100:                 size = {a[25], a, 1'b0};
-      default:                        size = '0;
-    endcase
-    sum = {high, 1'b1} + {size ^ {28{bits[2]}}, bits[2]};
-    return sum[28:1];
+  // digit * a for a radix-4 Booth product, digit in -2..2 from three bits, |a| <= 2^24; one too small when
+  // the digit is negative. That carry, bits[2], enters below a sum's lowest bit, so that one carry chain
+  // does the row.
+  function automatic logic [26:0] multiple(logic signed [25:0] a, logic [2:0] bits);
+    logic [26:0] size;
+    size = (bits == 3'b011 || bits == 3'b100) ? {a, 1'b0}
+           : (bits == 3'b000 || bits == 3'b111) ? '0 : 27'(a);
+    return size ^ {27{bits[2]}};
   endfunction
 endpackage

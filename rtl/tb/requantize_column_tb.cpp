@@ -7,7 +7,7 @@
 #include <sstream>
 #include <vector>
 
-#include "Vrequantize_column.h"
+#include "Vrequantize_path.h"
 #include "arith/requantize.h"
 #include "bench.h"
 
@@ -158,11 +158,11 @@ int main(int argc, char** argv) {
   random_cases(random, std::atoi(argv[2]), cases);
   while (cases.size() % kLanes != 0) cases.push_back(cases.back());
 
-  Vrequantize_column top;
+  Vrequantize_path top;
   // One column: the lanes share bias and m, so each case takes a cycle and all lanes; the second
   // lane gets the negated sum of the first, whose result is checked too.
   const std::size_t n = cases.size();
-  for (std::size_t t = 0; t < n + 20; ++t) {
+  for (std::size_t t = 0; t < n + 22; ++t) {
     const auto at = [&](std::size_t delay) -> const Case& {
       return cases[t < delay ? 0 : std::min(t - delay, n - 1)];
     };
@@ -174,14 +174,15 @@ int main(int argc, char** argv) {
     const Case& r = at(6);
     const auto q_res = static_cast<std::uint8_t>(r.q_res);
     top.res_i = static_cast<std::uint16_t>(q_res | q_res << 8);
-    top.z_res_i = static_cast<std::uint8_t>(r.z_res);
-    top.m_res_i = std::bit_cast<std::uint32_t>(r.m_res);
-    top.has_res_i = r.has_res;
-    top.z_i = static_cast<std::uint8_t>(at(17).z);
-    top.lo_i = static_cast<std::uint8_t>(at(18).range.lo);
-    top.hi_i = static_cast<std::uint8_t>(at(18).range.hi);
-    if (t >= 19 && t - 19 < n) {
-      const Case& e = at(19);
+    const Case& before = at(3);
+    top.z_res_i = static_cast<std::uint8_t>(before.z_res);
+    top.m_res_i = std::bit_cast<std::uint32_t>(before.m_res);
+    top.has_res_i = before.has_res;
+    top.z_i = static_cast<std::uint8_t>(at(18).z);
+    top.lo_i = static_cast<std::uint8_t>(at(19).range.lo);
+    top.hi_i = static_cast<std::uint8_t>(at(19).range.hi);
+    if (t >= 21 && t - 21 < n) {
+      const Case& e = at(21);
       const int got = static_cast<std::int8_t>(top.q_o & 0xff);
       bench::check(got == e.expected,
                    "acc %d bias %d m %08x res %d (%d %d %08x) z %d [%d, %d]: got %d, expected %d",
