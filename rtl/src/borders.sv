@@ -13,20 +13,21 @@ module borders (
 );
   import pronghorn_pkg::PX;
   logic signed [13:0] row_q[PX], column_q[PX];
-  logic [PX-1:0]      row_inside_q, column_inside_q;
+  logic               row_inside_q[PX], column_inside_q[PX];
   logic               check_q, check2_q;
   logic signed [13:0] iw_q, ih_q;
+  // Last stage first (docs/fpga.md, "The RTL").
   always_ff @(posedge clk_i) begin
-    check_q  <= check_i;
+    for (int unsigned l = 0; l < PX; l++) begin
+      inside_o[l]        <= !check2_q || (row_inside_q[l] && column_inside_q[l]);
+      row_inside_q[l]    = (row_q[l] >= 0) && (row_q[l] < ih_q);
+      column_inside_q[l] = (column_q[l] >= 0) && (column_q[l] < iw_q);
+      row_q[l]           = $signed({2'b00, y_i[l*12+:12]}) + 14'(ro_i);
+      column_q[l]        = $signed({2'b00, x_i[l*12+:12]}) + 14'(co_i);
+    end
     check2_q <= check_q;
+    check_q  <= check_i;
     iw_q     <= $signed({2'b00, iw_i});
     ih_q     <= $signed({2'b00, ih_i});
-    for (int unsigned l = 0; l < PX; l++) begin
-      row_q[l]           <= $signed({2'b00, y_i[l*12+:12]}) + 14'(ro_i);
-      column_q[l]        <= $signed({2'b00, x_i[l*12+:12]}) + 14'(co_i);
-      row_inside_q[l]    <= (row_q[l] >= 0) && (row_q[l] < ih_q);
-      column_inside_q[l] <= (column_q[l] >= 0) && (column_q[l] < iw_q);
-      inside_o[l]        <= !check2_q || (row_inside_q[l] && column_inside_q[l]);
-    end
   end
 endmodule

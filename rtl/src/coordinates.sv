@@ -66,16 +66,17 @@ module coordinates (
     step_x_q       <= $signed({1'b0, command_i.step_x});
     step_wrapped_q <= $signed({1'b0, command_i.step_x}) - $signed({1'b0, command_i.pitch});
     step_y_q       <= {1'b0, command_i.step_y};
+    // Last stage first (docs/fpga.md, "The RTL").
     for (int unsigned l = 0; l < PX; l++) begin
-      x1_q[l]       <= $signed({1'b0, x_o[l*12+:12]}) + step_x_q;
-      wrapped1_q[l] <= $signed({1'b0, x_o[l*12+:12]}) + step_wrapped_q;
-      y1_q[l]       <= {1'b0, y_o[l*12+:12]} + step_y_q;
-      x2_q[l]       <= (wrapped1_q[l] < 0) ? x1_q[l][11:0] : wrapped1_q[l][11:0];
-      y2_q[l]       <= y1_q[l] + 13'(wrapped1_q[l] >= 0);
       next_x_q[l*12+:12] <= x2_q[l];
       next_y_q[l*12+:12] <= (y2_q[l] >= {1'b0, command_i.height})
                             ? 12'(y2_q[l] - {1'b0, command_i.height}) : y2_q[l][11:0];
       zero_q[l] <= (x2_q[l] == 0) && (l != 0) && (!next_is_last_i || l < 32'(command_i.last_px));
+      x2_q[l]       = (wrapped1_q[l] < 0) ? x1_q[l][11:0] : wrapped1_q[l][11:0];
+      y2_q[l]       = y1_q[l] + 13'(wrapped1_q[l] >= 0);
+      x1_q[l]       = $signed({1'b0, x_o[l*12+:12]}) + step_x_q;
+      wrapped1_q[l] = $signed({1'b0, x_o[l*12+:12]}) + step_wrapped_q;
+      y1_q[l]       = {1'b0, y_o[l*12+:12]} + step_y_q;
     end
     passes_q <= 6'd1 + 6'($countones(zero_q));
     if (start_i) begin

@@ -56,7 +56,8 @@ module core #(
   logic        word_last;
 
   // One reader, for programs and for the loader: never at the same time.
-  logic               fetching, fetch_start, load_start, fetch_ready, load_ready;
+  logic               fetching /*verilator public_flat_rd*/;
+  logic               fetch_start, load_start, fetch_ready, load_ready;
   logic [63:0]        fetch_address, load_address;
   logic [31:0]        fetch_beats, load_beats;
   logic               beat_valid, beat_last, read_error, write_error;

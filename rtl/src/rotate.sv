@@ -12,29 +12,24 @@ module rotate #(
   localparam int unsigned Bits = $clog2(Count);
   localparam int unsigned High = Bits / 2;  // steps of the second cycle
 
-  // Steps First to Last - 1 of a barrel shifter around Count elements.
-  function automatic logic [Count*Width-1:0] turn(logic [Count*Width-1:0] data,
-                                                  logic [Bits-1:0] amount, int unsigned first,
-                                                  int unsigned last);
-    logic [Count*Width-1:0] from;
-    logic [Count*Width-1:0] to;
-    from = data;
-    to = data;
-    for (int unsigned step = first; step < last; step++) begin
-      for (int unsigned i = 0; i < Count; i++) begin
-        to[i*Width+:Width] = amount[step] ? from[((i + (1 << step)) % Count)*Width+:Width]
-                                          : from[i*Width+:Width];
-      end
-      from = to;
-    end
-    return to;
-  endfunction
+  localparam int unsigned Size = Count * Width;
 
-  logic [Count*Width-1:0] data1_q;
-  logic [Bits-1:0]        amount1_q;
+  // A barrel shifter around Count elements, one place a bit of the amount.
+  logic [Size-1:0] turned[Bits+1];
+  logic [Size-1:0] data1_q;
+  logic [Bits-1:0] amount1_q;
+  assign turned[Bits] = data_i;
+  for (genvar step = 0; step < Bits; step++) begin : gen_step
+    localparam int unsigned Part = (1 << step) * Width;
+    logic [Size-1:0] from;
+    logic            here;
+    assign from = (step == High - 1) ? data1_q : turned[step+1];
+    assign here = (step < High) ? amount1_q[step] : amount_i[step];
+    assign turned[step] = here ? {from[Part-1:0], from[Size-1:Part]} : from;
+  end
   always_ff @(posedge clk_i) begin
-    data1_q   <= turn(data_i, amount_i, High, Bits);
+    data1_q   <= turned[High];
     amount1_q <= amount_i;
-    data_o    <= turn(data1_q, amount1_q, 0, High);
+    data_o    <= turned[0];
   end
 endmodule

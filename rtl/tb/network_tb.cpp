@@ -37,35 +37,43 @@ std::vector<std::uint8_t> reference(const std::shared_ptr<const graph::Graph>& g
   return output;
 }
 
-// The largest relative difference of a COMPUTE command's duration between RTL and model, where it
-// is more than a handful of cycles.
-double worst_command(const fpga::Plan& plan, const std::vector<std::int64_t>& rtl) {
+// Of short commands a few cycles are more than 1 %. The first one also waits for a load, for which
+// the model assumes a slower memory than the bench has.
+constexpr std::int64_t kFewCycles = 4, kFirst = fpga::kLatency.load;
+
+// One COMPUTE command: from the completion of the one before to its own.
+struct Layer {
+  std::string node, op;
+  std::int64_t rtl = 0, model = 0;
+  double difference() const {
+    return std::abs(static_cast<double>(rtl - model)) / static_cast<double>(model);
+  }
+  std::int64_t tolerance = kFewCycles;
+  bool agrees() const { return difference() <= 0.01 || std::abs(rtl - model) <= tolerance; }
+};
+
+std::vector<Layer> compare(const fpga::Plan& plan, const std::vector<std::int64_t>& rtl) {
   const fpga::RunReport model = fpga::count_cycles(*plan.configuration, plan.commands);
-  double worst = 0;
-  std::size_t i = 0;
+  std::vector<Layer> layers;
   std::int64_t rtl_before = 0, model_before = 0;
   for (std::size_t c = 0; c < plan.commands.size(); ++c) {
-    const auto op = plan.commands[c].opcode;
-    if (op > fpga::Opcode::kMaxPool) continue;
-    const std::int64_t from_rtl = rtl.at(i) - rtl_before;
-    const std::int64_t from_model = model.completed[c] - model_before;
-    if (i > 0 && from_model > 1000)
-      worst = std::max(worst, std::abs(static_cast<double>(from_rtl - from_model)) /
-                                  static_cast<double>(from_model));
-    if (std::getenv("PRONGHORN_LAYERS") != nullptr)
-      std::printf("  command %zu op %d: %lld cycles, model %lld\n", c, static_cast<int>(op),
-                  static_cast<long long>(from_rtl), static_cast<long long>(from_model));
-    rtl_before = rtl[i];
+    const fpga::Command& command = plan.commands[c];
+    if (command.opcode > fpga::Opcode::kMaxPool) continue;
+    const std::int64_t end = rtl.at(layers.size());
+    layers.push_back({plan.names.at(static_cast<std::size_t>(command.tag)),
+                      std::string(fpga::name_of(command.opcode)), end - rtl_before,
+                      model.completed[c] - model_before, layers.empty() ? kFirst : kFewCycles});
+    rtl_before = end;
     model_before = model.completed[c];
-    ++i;
   }
-  return worst;
+  return layers;
 }
 
 struct Outcome {
   std::int64_t cycles = 0, model_cycles = 0, steps = 0;
-  double worst = 0, seconds = 0;
+  double seconds = 0;
   bool equal = false;
+  std::vector<Layer> layers;
 };
 
 Outcome run_image(const fpga::Plan& plan, bench::VerilatedPort& port, std::mt19937_64& random) {
@@ -93,8 +101,19 @@ Outcome run_image(const fpga::Plan& plan, bench::VerilatedPort& port, std::mt199
   outcome.cycles = report.cycles;
   outcome.steps = report.steps;
   outcome.model_cycles = fpga::count_cycles(*plan.configuration, plan.commands).cycles;
-  outcome.worst = worst_command(plan, port.computes_done);
+  outcome.layers = compare(plan, port.computes_done);
   return outcome;
+}
+
+void check_layers(const std::vector<Layer>& layers) {
+  const bool print = std::getenv("PRONGHORN_LAYERS") != nullptr;
+  for (const Layer& layer : layers) {
+    bench::check(layer.agrees(), "%s: %lld cycles, the model counts %lld", layer.node.c_str(),
+                 static_cast<long long>(layer.rtl), static_cast<long long>(layer.model));
+    if (print)
+      std::printf("  %-8s %-40s %8lld %8lld\n", layer.op.c_str(), layer.node.c_str(),
+                  static_cast<long long>(layer.rtl), static_cast<long long>(layer.model));
+  }
 }
 
 fpga::Plan plan_of(std::shared_ptr<const graph::Graph> g) {
@@ -117,12 +136,10 @@ void residual_networks(std::mt19937_64& random, int count) {
     for (int image = 0; image < 2; ++image) {
       const Outcome outcome = run_image(plan, port, random);
       bench::check(outcome.equal, "network %u: the output differs from the reference's", seed);
-      if (stall == 0.0)
-        bench::check(outcome.worst < 0.01, "network %u: a layer's cycles differ by %.2f %%", seed,
-                     100 * outcome.worst);
-      std::printf("network %u: %lld cycles, model %lld, worst layer %.2f %%, stalls %.1f\n", seed,
+      if (stall == 0.0) check_layers(outcome.layers);
+      std::printf("network %u: %lld cycles, model %lld, stalls %.1f\n", seed,
                   static_cast<long long>(outcome.cycles),
-                  static_cast<long long>(outcome.model_cycles), 100 * outcome.worst, stall);
+                  static_cast<long long>(outcome.model_cycles), stall);
     }
   }
 }
@@ -141,25 +158,28 @@ void whole_model(std::mt19937_64& random, const std::string& file, int images, c
   for (int i = 0; i < images; ++i) {
     const Outcome outcome = run_image(plan, port, random);
     bench::check(outcome.equal, "image %d: the output differs from the reference's", i);
-    bench::check(outcome.worst < 0.01, "image %d: a layer's cycles differ by %.2f %%", i,
-                 100 * outcome.worst);
+    check_layers(outcome.layers);
     const double busy = static_cast<double>(graph::macs(*plan.graph)) /
                         (static_cast<double>(outcome.cycles) * c.oc * c.ic * c.px);
-    std::printf(
-        "image %d: %s, %lld cycles, model %lld, worst layer %.2f %%, multipliers busy %.1f %%, "
-        "%.1f s\n",
-        i, outcome.equal ? "equal" : "DIFFERENT", static_cast<long long>(outcome.cycles),
-        static_cast<long long>(outcome.model_cycles), 100 * outcome.worst, 100 * busy,
-        outcome.seconds);
+    std::printf("image %d: %s, %lld cycles, model %lld, multipliers busy %.1f %%, %.1f s\n", i,
+                outcome.equal ? "equal" : "DIFFERENT", static_cast<long long>(outcome.cycles),
+                static_cast<long long>(outcome.model_cycles), 100 * busy, outcome.seconds);
     std::fflush(stdout);
     root["images"].push_back(
         {{"equal", outcome.equal},
          {"rtl_cycles", outcome.cycles},
          {"model_cycles", outcome.model_cycles},
-         {"worst_layer_difference", outcome.worst},
          {"utilisation", busy},
          {"array_busy", static_cast<double>(outcome.steps) / static_cast<double>(outcome.cycles)},
          {"simulation_seconds", outcome.seconds}});
+    if (i == 0) {
+      // Cycles do not depend on the pixels.
+      for (const Layer& layer : outcome.layers)
+        root["layers"].push_back({{"op", layer.op},
+                                  {"node", layer.node},
+                                  {"rtl_cycles", layer.rtl},
+                                  {"model_cycles", layer.model}});
+    }
     if (json != nullptr) std::ofstream(json) << root.dump(2) << "\n";
   }
 }

@@ -38,9 +38,12 @@ class VerilatedPort : public pronghorn::device::fpga::Port {
     std::copy_n(reinterpret_cast<const std::uint8_t*>(memory.input.data()), memory.input.size(),
                 &system_.memory[base[1]]);
     computes_done.clear();
-    system_.on_cycle = [this] {
-      if ((system_.top.rootp->pronghorn__DOT__u_core__DOT__command_done_o & 2) != 0)
-        computes_done.push_back(static_cast<std::int64_t>(system_.time));
+    std::uint64_t fetched = system_.time;
+    system_.on_cycle = [&, this] {
+      const auto& root = *system_.top.rootp;
+      if (root.pronghorn__DOT__u_core__DOT__fetching != 0) fetched = system_.time;
+      if ((root.pronghorn__DOT__u_core__DOT__command_done_o & 2) != 0)
+        computes_done.push_back(static_cast<std::int64_t>(system_.time - fetched));
     };
     const bool ended = system_.run(0, static_cast<std::uint32_t>(program.size()), base, kLimit);
     system_.on_cycle = nullptr;
@@ -58,7 +61,7 @@ class VerilatedPort : public pronghorn::device::fpga::Port {
     return report;
   }
 
-  // When each COMPUTE command of the last run was complete, in cycles of the port's own time.
+  // When each COMPUTE command of the last run was complete, in cycles after the program was fetched.
   std::vector<std::int64_t> computes_done;
 
  private:
