@@ -95,8 +95,8 @@ class System {
     const bool aw = top.m_axi_gmem_awvalid && top.m_axi_gmem_awready;
     const bool w = top.m_axi_gmem_wvalid && top.m_axi_gmem_wready;
     const bool b = top.m_axi_gmem_bvalid && top.m_axi_gmem_bready;
-    if (ar) reads_.push_back({top.m_axi_gmem_araddr, top.m_axi_gmem_arlen + 1});
-    if (aw) writes_.push_back({top.m_axi_gmem_awaddr, top.m_axi_gmem_awlen + 1});
+    if (ar) reads_.push_back({top.m_axi_gmem_araddr, top.m_axi_gmem_arlen + 1, time + kLatency});
+    if (aw) writes_.push_back({top.m_axi_gmem_awaddr, top.m_axi_gmem_awlen + 1, time});
     if (r) {
       offered_ = false;
       reads_.front().address += beat;
@@ -128,7 +128,7 @@ class System {
     top.m_axi_gmem_arready = !chance();
     top.m_axi_gmem_awready = !chance();
     top.m_axi_gmem_wready = !chance();
-    if (!offered_ && !reads_.empty() && !chance()) {
+    if (!offered_ && !reads_.empty() && reads_.front().ready <= time && !chance()) {
       offered_ = true;
       check(reads_.front().address + beat <= memory.size(), "a read past the memory");
       put_bytes(top.m_axi_gmem_rdata, 0, &memory[reads_.front().address], beat);
@@ -153,7 +153,10 @@ class System {
   struct Burst {
     std::uint64_t address;
     int beats;
+    std::uint64_t ready;  // time of the first beat
   };
+  // From a read's address to its first beat, in cycles; bursts follow each other without a gap.
+  static constexpr std::uint64_t kLatency = 21;
   bool chance() { return stall_ > 0 && static_cast<double>(random_() >> 11) * 0x1p-53 < stall_; }
 
   const pronghorn::device::fpga::Configuration& c_;

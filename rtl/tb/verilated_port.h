@@ -61,7 +61,8 @@ class VerilatedPort : public pronghorn::device::fpga::Port {
     return report;
   }
 
-  // When each COMPUTE command of the last run was complete, in cycles after the program was fetched.
+  // When each COMPUTE command of the last run was complete, in cycles after the program was
+  // fetched.
   std::vector<std::int64_t> computes_done;
 
  private:

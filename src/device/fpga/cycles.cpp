@@ -88,7 +88,7 @@ class Timeline {
   std::int64_t transfer_cycles(const Command& command) const {
     if (const auto* image = std::get_if<ImageLoad>(&command.body)) {
       const std::int64_t row =
-          std::max(image->beats, ceil_div(image->positions, c_.px) * image->groups);
+          std::max(image->beats + 1, ceil_div(image->positions, c_.px) * image->groups);
       return image->rows * row + kLatency.load;
     }
     const auto& t = std::get<Transfer>(command.body);
