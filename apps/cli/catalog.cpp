@@ -18,19 +18,25 @@ RemoteFile class_index() {
           0, "md5", "c2c37ea517e94d9795004a39431a14cb"};
 }
 
+// The weights of keras.applications' ResNets, with the checksums that Keras itself compares.
+Entry resnet_of_keras(const std::string& depth, std::int64_t size, const std::string& md5) {
+  const std::string file = "resnet" + depth + "_weights_tf_dim_ordering_tf_kernels.h5";
+  return {"resnet" + depth + "-keras",
+          "ResNet" + depth + " v1, ImageNet, the weights of keras.applications",
+          {{file, "https://storage.googleapis.com/tensorflow/keras-applications/resnet/" + file,
+            size, "md5", md5},
+           class_index()},
+          file,
+          "caffe",
+          "",
+          "imagenet_class_index.json"};
+}
+
 std::vector<Entry> built_in() {
   return {
-      {"resnet50-keras",
-       "ResNet50 v1, ImageNet, the weights of keras.applications",
-       {{"resnet50_weights_tf_dim_ordering_tf_kernels.h5",
-         "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-         "resnet50_weights_tf_dim_ordering_tf_kernels.h5",
-         102'967'424, "md5", "2cb95161c43110f7111970584f804107"},
-        class_index()},
-       "resnet50_weights_tf_dim_ordering_tf_kernels.h5",
-       "caffe",
-       "",
-       "imagenet_class_index.json"},
+      resnet_of_keras("50", 102'967'424, "2cb95161c43110f7111970584f804107"),
+      resnet_of_keras("101", 0, "f1aeb4b969a6efcfb50fad2f0c20cfc5"),
+      resnet_of_keras("152", 0, "100835be76be38e30d865e96f2aaae62"),
       // torchvision publishes a PyTorch pickle, whose name carries the first eight digits of its
       // SHA-256. Pronghorn runs no pickles: one command of PyTorch makes an ONNX file of it.
       {"resnet50-torchvision",

@@ -27,7 +27,7 @@ with zipfile.ZipFile(wheel) as archive:
     data, embedded = archive.read(library), open(model, "rb").read()
     if embedded not in data:
         sys.exit(f"{wheel}: {library} does not hold {model}")
-    for wanted in ("pronghorn.pth", "_pronghorn_start.py", "pronghorn/_native.pyi", "pronghorn/py.typed"):
+    for wanted in ("pronghorn.pth", "_pronghorn_start.py", "pronghorn/_native/__init__.pyi", "pronghorn/py.typed"):
         if wanted not in names:
             sys.exit(f"{wheel}: {wanted} is missing")
 print(f"with the embedded model ({len(embedded)} bytes) in {library} ({len(data)} bytes)")

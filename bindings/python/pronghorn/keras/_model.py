@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -13,7 +14,9 @@ import numpy as np
 
 from .. import _core, errors
 from . import _data
+from ._keras_file import keras_archive
 from ._networks import Network
+from ._weights_file import WeightsFile, is_keras_file, write_weights
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:
@@ -28,7 +31,8 @@ class Model:
     """
 
     def __init__(self, model: _core.Model, *, softmax: bool = False, device: str = "auto",
-                 threads: int = 0, network: Network | None = None, weights=None, origin: str = ""):
+                 threads: int = 0, network: Network | None = None, weights: list[np.ndarray] | None = None,
+                 origin: str = "", name: str = ""):
         self._model = model
         self._softmax = softmax
         self._device = device
@@ -36,6 +40,7 @@ class Model:
         self._network = network
         self._weights = weights
         self._origin = origin
+        self._name = name or model.name
         self._session: _core.Session | None = None
         self._lock = threading.Lock()
 
@@ -57,7 +62,7 @@ class Model:
 
     @property
     def name(self) -> str:
-        return self._model.name
+        return self._name
 
     @property
     def input_shape(self) -> tuple:
@@ -210,17 +215,16 @@ class Model:
             self._weights = self._read_weights()
         return [w.copy() for w in self._weights]
 
-    def _read_weights(self):
-        if self._network is None:
+    def _read_weights(self) -> list[np.ndarray]:
+        if self._model.quantized:
             raise errors.Unsupported(
-                f"get_weights: model {self.name} is "
-                + ("INT8; Keras's float weights are gone" if self._model.quantized else
-                   "a graph whose batch norms are folded into its convolutions; Keras's weights are "
-                   "gone")
-            )
-        from ._weights_file import read_weights
-
-        return read_weights(self._origin, self._network)
+                f"get_weights: model {self.name} is INT8; Keras's float weights are gone")
+        if not is_keras_file(self._origin):
+            raise errors.Unsupported(
+                f"get_weights: model {self.name} is a graph whose batch norms are folded into its "
+                "convolutions; Keras's weights are gone")
+        with WeightsFile(self._origin) as file:
+            return file.all_weights()
 
     def set_weights(self, weights) -> None:
         if self._network is None:
@@ -238,19 +242,51 @@ class Model:
                 raise errors.InvalidArgument(
                     f"weight {layer}/{name} of {self.name} has shape {shape}, given {w.shape}"
                 )
-        model = _core.Model.from_bytes(self._network.to_onnx(weights), self.name)
+        model = _core.Model.from_bytes(self._network.to_onnx(weights, self.name), self.name)
         with self._lock:
             self._model, self._weights, self._session = model, weights, None
             self._softmax = False  # it is part of the graph now
 
-    def save(self, filepath, overwrite: bool = True, **_) -> None:
-        """Writes a standard ONNX file; `models.load_model` reads it back."""
+    def load_weights(self, filepath: str | os.PathLike[str], **_: Any) -> None:
+        """Weights of the same network: `.weights.h5`, `.h5` and `.keras` files."""
+        if self._network is None:
+            raise errors.Unsupported(
+                f"load_weights: model {self.name} is not one of applications' float networks")
+        with WeightsFile(os.fspath(filepath)) as file:
+            self.set_weights(file.weights_of(self._network))
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Writes a `.weights.h5` file that Keras reads; float networks of applications only."""
+        path = self._writable(filepath, (".weights.h5",), "save_weights", overwrite)
+        network, weights = self._float_network("save_weights")
+        written = io.BytesIO()
+        write_weights(written, network, weights)
+        _write_whole(path, written.getvalue())
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **_: Any) -> None:
+        """Writes a standard ONNX file (`.onnx`), or for the float networks of applications also a
+        `.keras` file, which Keras reads; `models.load_model` reads both."""
+        path = self._writable(filepath, (".onnx", ".keras"), "save", overwrite)
+        if path.endswith(".onnx"):
+            self._model.save(path)
+            return
+        network, weights = self._float_network("save as .keras")
+        _write_whole(path, keras_archive(network, weights, self.name))
+
+    def _float_network(self, what: str) -> tuple[Network, list[np.ndarray]]:
+        if self._network is None or self._weights is None:
+            raise errors.Unsupported(
+                f"{what}: model {self.name} is not one of applications' float networks; save it as .onnx")
+        return self._network, self._weights
+
+    def _writable(self, filepath: str | os.PathLike[str], endings: tuple[str, ...], what: str,
+                  overwrite: bool) -> str:
         path = os.fspath(filepath)
-        if not path.endswith(".onnx"):
-            raise errors.Unsupported(f"save {path}: models are written as .onnx files")
+        if not path.endswith(endings):
+            raise errors.Unsupported(f"{what} {path}: names that end in {' or '.join(endings)} are written")
         if not overwrite and os.path.exists(path):
-            raise errors.InvalidArgument(f"save {path}: the file exists and overwrite is False")
-        self._model.save(path)
+            raise errors.InvalidArgument(f"{what} {path}: the file exists and overwrite is False")
+        return path
 
     def quantize(self, calibration, **options) -> Model:
         """An INT8 copy: `pronghorn.quantize` with its options. Made from photographs or uint8
@@ -278,14 +314,30 @@ class Model:
         return decode_with(preds, self._model.label_ids, self._model.labels, top)
 
     def __reduce__(self):
-        return _restore, (self._model, self._softmax, self._device, self._threads)
+        return _restore, (self._model, self._softmax, self._device, self._threads, self._network,
+                          self._weights, self._origin, self._name)
 
     def __repr__(self) -> str:
         return f"<pronghorn.keras.Model {self.name}: {self.input_shape} -> {self.output_shape}>"
 
 
-def _restore(model, softmax, device, threads) -> Model:
-    return Model(model, softmax=softmax, device=device, threads=threads)
+def _write_whole(path: str, data: bytes) -> None:
+    """The file appears whole or not at all."""
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except OSError as error:
+        if os.path.exists(part):
+            os.unlink(part)
+        raise errors.IoError(f"{path}: {error.strerror or error}") from error
+
+
+def _restore(model: _core.Model, softmax: bool, device: str, threads: int, network: Network | None,
+             weights: list[np.ndarray] | None, origin: str, name: str) -> Model:
+    return Model(model, softmax=softmax, device=device, threads=threads, network=network,
+                 weights=weights, origin=origin, name=name)
 
 
 def _class_indices(labels: Any, classes: int) -> np.ndarray:

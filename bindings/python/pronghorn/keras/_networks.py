@@ -11,6 +11,8 @@ import numpy as np
 
 from ._onnx import Writer
 
+NAMES = {"resnet50": "ResNet50", "resnet101": "ResNet101", "resnet152": "ResNet152",
+         "mobilenet": "MobileNet"}
 _BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
 _PREPROCESS = {  # mean and standard deviation in the model's channel order
     "caffe": {"mean": [103.939, 116.779, 123.68], "std": [1, 1, 1], "bgr": True},
@@ -40,7 +42,7 @@ class Network:
         self.input_shape = input_shape
         self.layers: list[Layer] = []
         self.alpha = alpha
-        self._epsilon = 1e-3 if family == "mobilenet" else 1.001e-5
+        self.epsilon = 1e-3 if family == "mobilenet" else 1.001e-5
         self._add("input_layer", "InputLayer", (), input_shape)
         x = self._mobilenet() if family == "mobilenet" else self._resnet()
         self.output = self._top(x, include_top, pooling, classes, activation)
@@ -163,9 +165,10 @@ class Network:
                 result.append(np.full(shape, 1.0 if one else 0.0, np.float32))
         return result
 
-    def to_onnx(self, weights: list[np.ndarray]) -> bytes:
+    def to_onnx(self, weights: list[np.ndarray], name: str = "") -> bytes:
+        """`name` of the graph; "" is that of the family."""
         h, w, _ = self.input_shape
-        writer = Writer(self.family, h, w)
+        writer = Writer(name or self.family, h, w)
         values = {"input_layer": "input"}
         arrays = iter(weights)
         for layer in self.layers[1:]:
@@ -203,7 +206,7 @@ class Network:
         if layer.kind == "BatchNormalization":
             keys = ("gamma", "beta", "moving_mean", "moving_variance")
             return writer.node(
-                "BatchNormalization", name, [*inputs, *constants(*keys)], epsilon=self._epsilon
+                "BatchNormalization", name, [*inputs, *constants(*keys)], epsilon=self.epsilon
             )
         if options.get("relu"):
             if not options["most"]:

@@ -24,7 +24,8 @@ def preprocess_input(x, data_format=None, mode="caffe"):
     x = np.asarray(x)
     if x.ndim < 3 or x.shape[-1] != 3:
         raise errors.InvalidArgument(f"x has shape {x.shape}; (..., height, width, 3) is accepted")
-    x = x.astype(np.float32)
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float32)
     if mode == "caffe":
         return np.ascontiguousarray(x[..., ::-1]) - _CAFFE
     if mode == "tf":
@@ -52,10 +53,9 @@ def decode_predictions(preds, top: int = 5):
 
 
 def _class_index() -> tuple[list[str], list[str]]:
-    from ._build import cache_folder
+    from ._build import cache_folder, keras_folder
 
-    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
-    places = [os.path.join(cache_folder(), _FILE), os.path.join(home, "models", _FILE)]
+    places = [os.path.join(folder, _FILE) for folder in (cache_folder(), keras_folder())]
     for path in places:
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:

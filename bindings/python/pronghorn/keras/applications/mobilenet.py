@@ -11,7 +11,8 @@ def MobileNet(input_shape=None, alpha=1.0, depth_multiplier=1, dropout=1e-3, inc
               classifier_activation="softmax", name=None, **options):
     """`weights`: None (random), "imagenet" (from the cache of `pronghorn pull`) or a path."""
     return build("mobilenet", include_top, weights, input_tensor, input_shape, pooling, classes,
-                 classifier_activation, alpha=alpha, depth_multiplier=depth_multiplier, **options)
+                 classifier_activation, alpha=alpha, depth_multiplier=depth_multiplier, name=name,
+                 **options)
 
 
 def preprocess_input(x, data_format=None):

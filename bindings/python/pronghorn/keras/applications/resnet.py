@@ -11,21 +11,21 @@ def ResNet50(include_top=True, weights="imagenet", input_tensor=None, input_shap
     """`weights`: None (random), "imagenet" (after `pronghorn pull resnet50-keras`), "tin200" (INT8,
     inside the library) or a path. `options`: device, threads."""
     return build("resnet50", include_top, weights, input_tensor, input_shape, pooling, classes,
-                 classifier_activation, **options)
+                 classifier_activation, name=name, **options)
 
 
 def ResNet101(include_top=True, weights="imagenet", input_tensor=None, input_shape=None,
               pooling=None, classes=1000, classifier_activation="softmax", name=None, **options):
     """As ResNet50; `weights`: None, "imagenet" or a path."""
     return build("resnet101", include_top, weights, input_tensor, input_shape, pooling, classes,
-                 classifier_activation, **options)
+                 classifier_activation, name=name, **options)
 
 
 def ResNet152(include_top=True, weights="imagenet", input_tensor=None, input_shape=None,
               pooling=None, classes=1000, classifier_activation="softmax", name=None, **options):
     """As ResNet50; `weights`: None, "imagenet" or a path."""
     return build("resnet152", include_top, weights, input_tensor, input_shape, pooling, classes,
-                 classifier_activation, **options)
+                 classifier_activation, name=name, **options)
 
 
 def preprocess_input(x, data_format=None):

@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import os
+import warnings
+from typing import Any, Callable, Sequence
 
 import numpy as np
 
 from ... import errors
-from .._random import generator
+from ._flows import EXTENSIONS, Iterator, files_of, known_classes, part_of, targets
 
-__all__ = ["ImageDataGenerator", "array_to_img", "img_to_array", "load_img"]
+__all__ = ["ImageDataGenerator", "Iterator", "array_to_img", "img_to_array", "load_img"]
 
-_EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff")
 _MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 
 
-def load_img(path, color_mode="rgb", target_size=None, interpolation="nearest",
-             keep_aspect_ratio=False):
+def load_img(path: Any, color_mode: str = "rgb", target_size: tuple[int, int] | None = None,
+             interpolation: str = "nearest", keep_aspect_ratio: bool = False) -> Any:
     """A PIL image; `target_size` is (height, width)."""
     from PIL import Image
 
@@ -30,7 +31,8 @@ def load_img(path, color_mode="rgb", target_size=None, interpolation="nearest",
         raise errors.InvalidArgument(f"interpolation {interpolation!r}; one of {sorted(filters)}")
     image = Image.open(path)
     image.load()
-    if image.mode != _MODES[color_mode]:
+    deep = color_mode == "grayscale" and image.mode in ("I;16", "I")  # kept, as Keras does
+    if image.mode != _MODES[color_mode] and not deep:
         image = image.convert(_MODES[color_mode])
     if target_size is None:
         return image
@@ -46,7 +48,7 @@ def load_img(path, color_mode="rgb", target_size=None, interpolation="nearest",
     return image.resize((width, height), filters[interpolation], box=box)
 
 
-def img_to_array(img, data_format=None, dtype=None):
+def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> np.ndarray:
     """(height, width, channels) float32 of a PIL image."""
     if data_format not in (None, "channels_last"):
         raise errors.Unsupported(f"data_format {data_format!r}; channels_last is supported")
@@ -58,7 +60,7 @@ def img_to_array(img, data_format=None, dtype=None):
     return x
 
 
-def array_to_img(x, data_format=None, scale=True, dtype=None):
+def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dtype: Any = None) -> Any:
     """A PIL image of an array; `scale` spreads its values over 0 to 255."""
     from PIL import Image
 
@@ -71,174 +73,186 @@ def array_to_img(x, data_format=None, scale=True, dtype=None):
     return Image.fromarray(x[:, :, 0] if x.shape[2] == 1 else x)
 
 
-class Iterator:
-    """Batches of images: `it[i]`, `len(it)`, or endless with `next(it)`, as Keras's iterators."""
-
-    def __init__(self, generator_, load, count, labels, batch_size, shuffle, seed):
-        if batch_size < 1:
-            raise errors.InvalidArgument(f"batch_size is {batch_size}; 1 or more")
-        self.n = self.samples = count
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.seed = seed
-        self._generator = generator_
-        self._load = load
-        self._labels = labels
-        self._next = 0
-        self._epoch = 0
-        self.index_array = np.arange(count)
-        self._set_order()
-
-    def _set_order(self) -> None:
-        if self.shuffle:
-            rng = generator() if self.seed is None else np.random.default_rng(self.seed + self._epoch)
-            self.index_array = rng.permutation(self.n)
-
-    def __len__(self) -> int:
-        return -(-self.n // self.batch_size)
-
-    def __getitem__(self, index: int):
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index}; 0 to {len(self) - 1}")
-        part = self.index_array[index * self.batch_size : (index + 1) * self.batch_size]
-        images = np.stack([self._generator.standardize(self._load(i)) for i in part])
-        return images if self._labels is None else (images, self._labels[part])
-
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._set_order()
-
-    def reset(self) -> None:
-        self._next = 0
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        batch = self[self._next]
-        self._next += 1
-        if self._next == len(self):
-            self._next = 0
-            self.on_epoch_end()
-        return batch
-
-
 class ImageDataGenerator:
-    """`rescale` and `preprocessing_function`; augmentation is for training and refused."""
+    """`rescale`, `preprocessing_function`, `samplewise_center`, `samplewise_std_normalization` and
+    `validation_split`; augmentation is for training and refused."""
 
-    def __init__(self, rescale=None, preprocessing_function=None, data_format=None,
-                 validation_split=0.0, dtype=None, **augmentation):
+    def __init__(self, rescale: float | None = None,
+                 preprocessing_function: Callable[[np.ndarray], Any] | None = None,
+                 data_format: str | None = None, validation_split: float = 0.0, dtype: Any = None,
+                 samplewise_center: bool = False, samplewise_std_normalization: bool = False,
+                 **augmentation: Any):
         wrong = [name for name, value in augmentation.items() if value not in (0, 0.0, False, None)
-                 and (name, value) not in (("fill_mode", "nearest"), ("zca_epsilon", 1e-6))]
+                 and (name, value) not in (("fill_mode", "nearest"), ("zca_epsilon", 1e-6),
+                                           ("interpolation_order", 1))]
         if wrong:
             raise errors.Unsupported(
-                f"ImageDataGenerator({', '.join(sorted(wrong))}): augmentation is for training; rescale "
-                "and preprocessing_function are supported")
-        if validation_split:
-            raise errors.Unsupported("validation_split: list the files of each part instead")
+                f"ImageDataGenerator({', '.join(sorted(wrong))}): augmentation is for training; rescale, "
+                "preprocessing_function and samplewise_... are supported")
+        if validation_split and not 0 < validation_split < 1:
+            raise errors.InvalidArgument(f"validation_split is {validation_split}; 0 to 1 is accepted")
         if data_format not in (None, "channels_last"):
             raise errors.Unsupported(f"data_format {data_format!r}; channels_last is supported")
         self.rescale = rescale
         self.preprocessing_function = preprocessing_function
+        self.samplewise_center = samplewise_center or samplewise_std_normalization
+        self.samplewise_std_normalization = samplewise_std_normalization
         self.dtype = dtype or np.float32
+        self._validation_split = validation_split
 
-    def standardize(self, x):
+    def standardize(self, x: np.ndarray) -> np.ndarray:
+        """One image as the network takes it."""
         if self.preprocessing_function is not None:
             x = self.preprocessing_function(x)
-        if self.rescale is not None:
+        if self.rescale:
             x = x * self.rescale
+        if self.samplewise_center:
+            x = x - np.mean(x, keepdims=True)
+        if self.samplewise_std_normalization:
+            x = x / (np.std(x, keepdims=True) + 1e-6)
         return np.asarray(x, self.dtype)
 
-    def flow(self, x, y=None, batch_size=32, shuffle=True, seed=None, **_):
+    def flow(self, x: Any, y: Any = None, batch_size: int = 32, shuffle: bool = True,
+             sample_weight: Any = None, seed: int | None = None, save_to_dir: Any = None,
+             save_prefix: str = "", save_format: str = "png", ignore_class_split: bool = False,
+             subset: str | None = None) -> Iterator:
+        """Batches of an array (n, h, w, c)."""
+        _refuse_saving(save_to_dir)
+        del ignore_class_split  # the parts are cut as they lie
         x = np.asarray(x)
-        if y is not None and len(y) != len(x):
-            raise errors.InvalidArgument(f"{len(y)} labels for {len(x)} images")
-        labels = None if y is None else np.asarray(y)
-        return Iterator(self, lambda i: np.array(x[i], self.dtype), len(x), labels, batch_size,
-                        shuffle, seed)
+        if x.ndim != 4:
+            raise errors.InvalidArgument(f"x has shape {x.shape}; (n, height, width, channels)")
+        more = []
+        for what, values in (("labels", y), ("sample weights", sample_weight)):
+            if values is not None and len(values) != len(x):
+                raise errors.InvalidArgument(f"{len(values)} {what} for {len(x)} images")
+            if values is not None:
+                more.append(part_of(np.asarray(values), subset, self._validation_split))
+        images = part_of(x, subset, self._validation_split)
 
-    def flow_from_directory(self, directory, target_size=(256, 256), color_mode="rgb", classes=None,
-                            class_mode="categorical", batch_size=32, shuffle=True, seed=None,
-                            save_to_dir=None, save_prefix="", save_format="png",
-                            follow_links=False, subset=None, interpolation="nearest",
-                            keep_aspect_ratio=False):
+        def batch(part: np.ndarray) -> Any:
+            done = np.stack([self.standardize(np.array(images[i], self.dtype)) for i in part])
+            return (done, *(values[part] for values in more)) if more else done
+
+        return Iterator(batch, len(images), batch_size, shuffle, seed)
+
+    def flow_from_directory(self, directory: str | os.PathLike[str],
+                            target_size: tuple[int, int] = (256, 256), color_mode: str = "rgb",
+                            classes: Sequence[str] | None = None,
+                            class_mode: str | None = "categorical", batch_size: int = 32,
+                            shuffle: bool = True, seed: int | None = None, save_to_dir: Any = None,
+                            save_prefix: str = "", save_format: str = "png",
+                            follow_links: bool = False, subset: str | None = None,
+                            interpolation: str = "nearest", keep_aspect_ratio: bool = False
+                            ) -> Iterator:
         """Images of the sub-folders of `directory`, which are the classes, both in sorted order."""
-        _refuse_saving(save_to_dir, subset)
+        _refuse_saving(save_to_dir)
         directory = os.fspath(directory)
         if not os.path.isdir(directory):
             raise errors.NotFound(f"{directory}: no such folder")
         names = list(classes) if classes else sorted(
             entry for entry in os.listdir(directory) if os.path.isdir(os.path.join(directory, entry)))
-        files, indices = [], []
+        files: list[str] = []
+        indices: list[int] = []
         for index, name in enumerate(names):
-            for root, folders, entries in os.walk(os.path.join(directory, name),
-                                                  followlinks=follow_links):
-                folders.sort()
-                for entry in sorted(entries):
-                    if entry.lower().endswith(_EXTENSIONS):
-                        files.append(os.path.relpath(os.path.join(root, entry), directory))
-                        indices.append(index)
+            mine = part_of(files_of(os.path.join(directory, name), follow_links), subset,
+                           self._validation_split)
+            files += [os.path.join(name, file) for file in mine]
+            indices += [index] * len(mine)
         print(f"Found {len(files)} images belonging to {len(names)} classes.")
-        paths = [os.path.join(directory, file) for file in files]
-        return self._files(paths, files, np.array(indices, np.int32), names, target_size, color_mode,
-                           class_mode, batch_size, shuffle, seed, interpolation, keep_aspect_ratio)
+        labels = None
+        if class_mode in ("categorical", "sparse", "binary"):
+            labels = targets(class_mode, indices, len(names), self.dtype)
+        elif class_mode not in ("input", None):
+            raise errors.InvalidArgument(
+                f"class_mode {class_mode!r}; 'categorical', 'binary', 'sparse', 'input' or None")
+        made = self._files([os.path.join(directory, file) for file in files], labels, None, class_mode,
+                           target_size, color_mode, batch_size, shuffle, seed, interpolation,
+                           keep_aspect_ratio)
+        made.filenames, made.classes = files, np.array(indices, np.int32)
+        made.class_indices = {name: i for i, name in enumerate(names)}
+        made.num_classes = len(names)
+        return made
 
-    def flow_from_dataframe(self, dataframe, directory=None, x_col="filename", y_col="class",
-                            weight_col=None, target_size=(256, 256), color_mode="rgb", classes=None,
-                            class_mode="categorical", batch_size=32, shuffle=True, seed=None,
-                            save_to_dir=None, save_prefix="", save_format="png", subset=None,
-                            interpolation="nearest", validate_filenames=True,
-                            keep_aspect_ratio=False):
+    def flow_from_dataframe(self, dataframe: Any, directory: str | os.PathLike[str] | None = None,
+                            x_col: str = "filename", y_col: Any = "class",
+                            weight_col: str | None = None, target_size: tuple[int, int] = (256, 256),
+                            color_mode: str = "rgb", classes: Sequence[str] | None = None,
+                            class_mode: str | None = "categorical", batch_size: int = 32,
+                            shuffle: bool = True, seed: int | None = None, save_to_dir: Any = None,
+                            save_prefix: str = "", save_format: str = "png",
+                            subset: str | None = None, interpolation: str = "nearest",
+                            validate_filenames: bool = True, keep_aspect_ratio: bool = False
+                            ) -> Iterator:
         """Images named by a column of a pandas DataFrame (or a dict of lists), in its order."""
-        _refuse_saving(save_to_dir, subset)
-        if weight_col is not None:
-            raise errors.Unsupported("weight_col: give evaluate its sample_weight instead")
-        files = [os.fspath(file) for file in dataframe[x_col]]
+        _refuse_saving(save_to_dir)
+        files = list(dataframe[x_col])
+        if not all(isinstance(file, str) for file in files):
+            raise errors.WrongType(f"column {x_col!r} holds other things than names of files")
+        paths = [os.path.join(directory or "", file) for file in files]
         keep = list(range(len(files)))
-        paths = [os.path.join(directory, file) if directory else file for file in files]
         if validate_filenames:
             keep = [i for i in keep if os.path.isfile(paths[i])
-                    and paths[i].lower().endswith(_EXTENSIONS)]
-        labels, names = None, []
+                    and paths[i].lower().endswith(EXTENSIONS)]
+            if len(keep) < len(files):
+                warnings.warn(f"{len(files) - len(keep)} of {len(files)} files in column {x_col!r} are "
+                              "no images that exist; they are left out", stacklevel=2)
+        names: list[str] = []
+        indices: list[Any] = []
         if class_mode in ("categorical", "sparse", "binary"):
-            column = [list(dataframe[y_col])[i] for i in keep]
-            names = list(classes) if classes else sorted(set(column))
-            labels = np.array([names.index(c) for c in column], np.int32)
+            column = list(dataframe[y_col])
+            known, indices, names = known_classes([column[i] for i in keep], classes, class_mode, y_col)
+            keep = [keep[i] for i in known]
+            indices = list(part_of(indices, subset, self._validation_split))
+        keep = list(part_of(keep, subset, self._validation_split))
+        weights = None if weight_col is None else np.array(list(dataframe[weight_col]))[keep]
+        labels: Any = None
+        if names:
+            labels = targets(class_mode, indices, len(names), self.dtype)
         elif class_mode == "raw":
-            labels = np.array([list(dataframe[y_col])[i] for i in keep])
-        print(f"Found {len(keep)} validated image filenames"
-              + (f" belonging to {len(names)} classes." if names else "."))
-        return self._files([paths[i] for i in keep], [files[i] for i in keep], labels, names,
-                           target_size, color_mode, class_mode, batch_size, shuffle, seed,
-                           interpolation, keep_aspect_ratio)
-
-    def _files(self, paths, files, indices, names, target_size, color_mode, class_mode, batch_size,
-               shuffle, seed, interpolation, keep_aspect_ratio):
-        def load(i):
-            return img_to_array(load_img(paths[i], color_mode, target_size, interpolation,
-                                         keep_aspect_ratio), dtype=self.dtype)
-
-        if class_mode in ("sparse", "raw"):
-            labels = indices
-        elif class_mode == "binary":
-            labels = indices.astype(np.float32)
-        elif class_mode == "categorical":
-            labels = np.eye(max(len(names), 1), dtype=np.float32)[indices]
-        elif class_mode is None:
-            labels = None
-        else:
+            raw = dataframe[y_col]
+            labels = np.asarray(raw.values if hasattr(raw, "values") else raw)[keep]
+        elif class_mode == "multi_output":
+            labels = [np.array(list(dataframe[column]))[keep] for column in y_col]
+        elif class_mode not in ("input", None):
             raise errors.InvalidArgument(
-                f"class_mode {class_mode!r}; 'categorical', 'binary', 'sparse', 'raw' or None")
-        iterator = Iterator(self, load, len(paths), labels, batch_size, shuffle, seed)
-        iterator.filenames = files
-        iterator.filepaths = paths
-        iterator.classes = indices
-        iterator.class_indices = {name: i for i, name in enumerate(names)}
-        iterator.num_classes = len(names)
-        iterator.image_shape = (*target_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode])
-        return iterator
+                f"class_mode {class_mode!r}; 'categorical', 'binary', 'sparse', 'input', 'raw', "
+                "'multi_output' or None")
+        print(f"Found {len(keep)} {'validated' if validate_filenames else 'non-validated'} image "
+              "filenames" + (f" belonging to {len(names)} classes." if names else "."))
+        made = self._files([paths[i] for i in keep], labels, weights, class_mode, target_size,
+                           color_mode, batch_size, shuffle, seed, interpolation, keep_aspect_ratio)
+        made.filenames = [files[i] for i in keep]
+        made.classes = indices
+        made.class_indices = {name: i for i, name in enumerate(names)}
+        made.num_classes = len(names)
+        return made
+
+    def _files(self, paths: list[str], labels: Any, weights: np.ndarray | None, class_mode: str | None,
+               target_size: tuple[int, int], color_mode: str, batch_size: int, shuffle: bool,
+               seed: int | None, interpolation: str, keep_aspect_ratio: bool) -> Iterator:
+        def load(i: int) -> np.ndarray:
+            image = load_img(paths[i], color_mode, target_size, interpolation, keep_aspect_ratio)
+            return self.standardize(img_to_array(image))
+
+        def batch(part: np.ndarray) -> Any:
+            images = np.stack([load(i) for i in part])
+            if class_mode is None:
+                return images
+            if class_mode == "input":
+                wanted: Any = images.copy()
+            elif isinstance(labels, list):
+                wanted = [column[part] for column in labels]
+            else:
+                wanted = labels[part]
+            return (images, wanted) if weights is None else (images, wanted, weights[part])
+
+        made = Iterator(batch, len(paths), batch_size, shuffle, seed)
+        made.filepaths = paths
+        made.image_shape = (*target_size, {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode])
+        return made
 
 
-def _refuse_saving(save_to_dir, subset) -> None:
-    if save_to_dir is not None or subset is not None:
-        raise errors.Unsupported("save_to_dir and subset are for training")
+def _refuse_saving(save_to_dir: Any) -> None:
+    if save_to_dir is not None:
+        raise errors.Unsupported("save_to_dir is for looking at augmentation, which is for training")
