@@ -259,6 +259,33 @@ def test_callbacks_progress_and_early_stops(x, capsys):
     assert Stop.batches == [(0, (16, 4)), (1, (16, 4))]
 
 
+def test_quiet_predictions_of_arrays_skip_kerass_loop_and_keep_its_meaning(x, monkeypatch):
+    from pronghorn.hook.frameworks import keras_data
+
+    model = network()
+    model.predict(x, verbose=0)
+    expected = plain(model.predict, x, verbose=0)
+    loops = []
+    original = keras_data.Run.__init__
+    monkeypatch.setattr(keras_data.Run, "__init__",
+                        lambda self, *given: (loops.append(1), original(self, *given))[1])
+    for given in (x, x.astype(np.float64), np.asfortranarray(x), x[::-1][::-1]):
+        for size in (None, 7, 1000):
+            found = model.predict(given, batch_size=size, verbose=0)
+            assert found.dtype == expected.dtype and found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, atol=0.05)
+    assert not loops
+    far = x.copy()
+    far[40] = 1e6  # the second of three batches is the original's
+    hook.clear_report()
+    np.testing.assert_array_equal(model.predict(far, verbose=0)[32:64],
+                                  plain(model.predict, far, verbose=0)[32:64])
+    assert places("predict")[("cpu", "")] == 64
+    for options in ({"verbose": 2}, {"steps": 2}, {"callbacks": [keras.callbacks.Callback()]}):
+        model.predict(x, **{"verbose": 0, **options})
+    assert len(loops) == 3
+
+
 def test_given_calibration_data_switches_before_the_first_answer(x, tmp_path):
     np.save(tmp_path / "rows.npy", x)
     hook.install(calibration=str(tmp_path / "rows.npy"), calibration_rows=64, min_speedup=0)

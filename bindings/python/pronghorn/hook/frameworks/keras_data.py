@@ -139,6 +139,26 @@ def rows_of(x: Any) -> int:
 # ---- a whole call
 
 
+def plain_array(keras: Any, model: Any, x: Any, batch_size: Any, verbose: Any, steps: Any,
+                callbacks: Any) -> bool:
+    """Whether predict(x) is no more than the outputs of one array's batches: nothing is shown, nobody
+    is called back, and Keras would cut `x` as it lies. Its data adapters and lists of callbacks,
+    which take milliseconds (a thread starts and ends), may then be left out."""
+    if type(x) is not np.ndarray or x.dtype.kind not in "uif" or x.ndim < 2 or len(x) == 0:
+        return False
+    if verbose != 0 or steps is not None or callbacks:
+        return False
+    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
+        return False
+    inputs = getattr(model, "inputs", None)
+    if not inputs or len(inputs) != 1 or x.ndim != len(inputs[0].shape):
+        return False
+    if any(wanted not in (None, given) for wanted, given in zip(inputs[0].shape[1:], x.shape[1:])):
+        return False  # Keras says what is wrong
+    limit = getattr(keras.config, "max_steps_per_epoch", None)  # not in every release
+    return limit is None or limit() is None
+
+
 class Run:
     """The loop of Keras's predict or evaluate: its batches, its callbacks, its progress bar."""
 

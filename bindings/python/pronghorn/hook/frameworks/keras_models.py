@@ -70,6 +70,12 @@ class Doors:
             tracked = self.tracker.of(model)
             if reason := tracked.refusal("predict_step", "make_predict_function"):
                 return self._original(tracked, "predict", whole, keras_data.row_count, reason)
+            if keras_data.plain_array(self.keras, model, x, batch_size, verbose, steps, callbacks):
+                model.stop_predicting = False
+                with self._answers(tracked, "predict") as answer:
+                    return self._joined(model, [
+                        answer(x[first:first + (batch_size or 32)])
+                        for first in range(0, len(x), batch_size or 32)])
             run = keras_data.Run(self.keras, model, "predict", verbose, callbacks)
             parts: list[list[np.ndarray]] = []
             with self._answers(tracked, "predict") as answer:
@@ -81,10 +87,14 @@ class Doors:
                 run.done(None)
             if not parts:
                 return whole()  # says what is wrong with x
-            return keras_data.pack(self.keras, model, [
-                p[0] if len(p) == 1 else np.concatenate(p) for p in zip(*parts)])
+            return self._joined(model, parts)
 
         return predict
+
+    def _joined(self, model: Any, parts: list[list[np.ndarray]]) -> Any:
+        """The outputs of every batch as one call gives them."""
+        return keras_data.pack(self.keras, model, [
+            p[0] if len(p) == 1 else np.concatenate(p) for p in zip(*parts)])
 
     def _predict_on_batch(self, original: Callable) -> Callable:
         def predict_on_batch(model, x):
