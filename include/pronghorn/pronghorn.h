@@ -306,6 +306,10 @@ typedef struct ph_classify_stats { /* seconds are summed over threads, except wa
   size_t struct_size;
   double wall_seconds, read_seconds, decode_seconds, infer_seconds;
   int64_t images, broken, encoded_bytes; /* images: the broken ones too */
+  double resize_seconds;                 /* of decode_seconds: resize and crop */
+  double copy_seconds;   /* of infer_seconds: to and from the device's own memory; 0 where it works
+                            in the host's */
+  double result_seconds; /* of infer_seconds: in on_result */
 } ph_classify_stats;
 
 /* Reads, decodes, resizes, infers, overlapped on all threads; memory is bounded. */

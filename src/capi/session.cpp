@@ -241,7 +241,10 @@ ph_status ph_classify(ph_session* session, const ph_source* source, const ph_res
                                    .infer_seconds = measured.sink_seconds,
                                    .images = measured.images,
                                    .broken = measured.broken,
-                                   .encoded_bytes = measured.encoded_bytes};
+                                   .encoded_bytes = measured.encoded_bytes,
+                                   .resize_seconds = measured.resize_seconds,
+                                   .copy_seconds = measured.copy_seconds,
+                                   .result_seconds = measured.result_seconds};
     capi::write_struct(filled, stats, "stats");
   });
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <new>
@@ -107,7 +108,26 @@ void push_image(const Image& image, Resampler& resampler) {
   }
 }
 
-void push_jpeg(JpegReader& reader, Resampler& resampler) {
+// Adds the seconds of its life to `sum`, unless that is null.
+class Lap {
+ public:
+  explicit Lap(double* sum) : sum_(sum) {
+    if (sum_ != nullptr) begin_ = std::chrono::steady_clock::now();
+  }
+  ~Lap() {
+    if (sum_ == nullptr) return;
+    *sum_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+  Lap(const Lap&) = delete;
+  Lap& operator=(const Lap&) = delete;
+
+ private:
+  double* sum_;
+  std::chrono::steady_clock::time_point begin_;
+};
+
+// Strip by strip: what was decoded is resized while it is in the cache.
+void push_jpeg(JpegReader& reader, Resampler& resampler, double* resize_seconds) {
   const Range rows = resampler.rows();
   const Range columns = resampler.columns();
   const Range given = reader.crop(columns);
@@ -123,6 +143,7 @@ void push_jpeg(JpegReader& reader, Resampler& resampler) {
   for (int y = rows.begin; y < rows.end;) {
     const int count = std::min(kRowsAtOnce, rows.end - y);
     reader.read(dst.data(), count);
+    const Lap lap(resize_seconds);
     resampler.push(src.data(), count);
     y += count;
   }
@@ -179,8 +200,9 @@ Stretch scaled(Stretch stretch, int size, int denominator, bool mirrored) {
   return stretch;
 }
 
-void resample(const Image& image, const Plan& plan, Interpolation interpolation,
-              std::uint8_t* dst) {
+void resample(const Image& image, const Plan& plan, Interpolation interpolation, std::uint8_t* dst,
+              double* seconds = nullptr) {
+  const Lap lap(seconds);
   Resampler resampler(plan.x, plan.y, interpolation);
   push_image(image, resampler);
   resampler.finish(dst);
@@ -241,10 +263,11 @@ Image decode_any(base::Bytes bytes, const std::string& name, const DecodeLimits&
 }
 
 void load_any(base::Bytes bytes, const std::string& name, const ResizeMode& mode, std::uint8_t* dst,
-              const DecodeLimits& limits) {
+              const DecodeLimits& limits, double* resize_seconds) {
   if (is_png(bytes)) {
     const Image image = decode_png(bytes, name, limits);
-    resample(image, make_plan(mode, image.width, image.height), mode.interpolation, dst);
+    resample(image, make_plan(mode, image.width, image.height), mode.interpolation, dst,
+             resize_seconds);
     return;
   }
   if (!is_jpeg(bytes)) fail_format(bytes, name);
@@ -258,14 +281,15 @@ void load_any(base::Bytes bytes, const std::string& name, const ResizeMode& mode
     plan.x = scaled(plan.x, reader.width(), denominator, false);
     plan.y = scaled(plan.y, reader.height(), denominator, false);
     Resampler resampler(plan.x, plan.y, mode.interpolation);
-    push_jpeg(reader, resampler);
+    push_jpeg(reader, resampler, resize_seconds);
+    const Lap lap(resize_seconds);
     resampler.finish(dst);
     return;
   }
   const Image image = oriented(decode_stored(reader, denominator), how);
   plan.x = scaled(plan.x, image.width, denominator, how.mirror_x);
   plan.y = scaled(plan.y, image.height, denominator, how.mirror_y);
-  resample(image, plan, mode.interpolation, dst);
+  resample(image, plan, mode.interpolation, dst, resize_seconds);
 }
 
 // A single image too large for this machine is that image's error, not the program's.
@@ -285,8 +309,8 @@ Image decode(base::Bytes bytes, const std::string& name, const DecodeLimits& lim
 }
 
 void load(base::Bytes bytes, const std::string& name, const ResizeMode& mode, std::uint8_t* dst,
-          const DecodeLimits& limits) {
-  within_memory(name, [&] { load_any(bytes, name, mode, dst, limits); });
+          const DecodeLimits& limits, double* resize_seconds) {
+  within_memory(name, [&] { load_any(bytes, name, mode, dst, limits, resize_seconds); });
 }
 
 Image resize(const Image& src, int width, int height, Interpolation interpolation) {

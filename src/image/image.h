@@ -48,7 +48,8 @@ Image decode(base::Bytes bytes, const std::string& name, const DecodeLimits& lim
 Image resize(const Image& src, int width, int height, Interpolation interpolation);
 
 // decode + resize + crop into `dst`, width * width * 3 bytes; only what the crop needs is computed.
+// `resize_seconds`, where given, is added the time of the resampling alone.
 void load(base::Bytes bytes, const std::string& name, const ResizeMode& mode, std::uint8_t* dst,
-          const DecodeLimits& limits = {});
+          const DecodeLimits& limits = {}, double* resize_seconds = nullptr);
 
 }  // namespace pronghorn::image

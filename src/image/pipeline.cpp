@@ -80,7 +80,8 @@ struct Run {
       begin = middle;
       spent = &stats.decode_seconds;
       stats.encoded_bytes += static_cast<std::int64_t>(encoded.bytes.size());
-      load(encoded.bytes, source.name(index), options.resize, dst, options.limits);
+      load(encoded.bytes, source.name(index), options.resize, dst, options.limits,
+           &stats.resize_seconds);
     } catch (const base::Error& error) {
       if (options.strict) throw;
       broken = error.what();
@@ -120,6 +121,7 @@ struct Run {
     const std::lock_guard lock(mutex);
     total.read_seconds += stats.read_seconds;
     total.decode_seconds += stats.decode_seconds;
+    total.resize_seconds += stats.resize_seconds;
     total.sink_seconds += stats.sink_seconds;
     total.images += stats.images;
     total.broken += stats.broken;

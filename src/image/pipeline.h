@@ -42,7 +42,10 @@ struct Chunk {
 struct PipelineStats {  // seconds summed over workers
   double read_seconds = 0;
   double decode_seconds = 0;  // decode, resize, crop
+  double resize_seconds = 0;  // of decode_seconds: resize and crop
   double sink_seconds = 0;
+  double copy_seconds = 0;    // of sink_seconds: to and from a device; the sink's owner fills it in
+  double result_seconds = 0;  // of sink_seconds: handing results over; likewise
   double wall_seconds = 0;
   std::int64_t images = 0;  // broken ones too
   std::int64_t broken = 0;

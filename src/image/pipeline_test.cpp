@@ -70,6 +70,8 @@ TEST(Pipeline, EveryImageOnceForAnyWorkersAndChunks) {
       EXPECT_GT(stats.encoded_bytes, 0);
       EXPECT_GT(stats.wall_seconds, 0);
       EXPECT_GT(stats.decode_seconds, 0);
+      EXPECT_GT(stats.resize_seconds, 0);
+      EXPECT_LT(stats.resize_seconds, stats.decode_seconds);
       EXPECT_LE(stats.read_seconds + stats.decode_seconds + stats.sink_seconds,
                 stats.wall_seconds * workers);
     }

@@ -3,6 +3,7 @@
 // it decoded, on its own core, so decode and inference never wait for each other; a small reorder
 // window puts the results back into source order.
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -31,10 +32,12 @@ class InOrder {
     moved_.wait(lock, [&] { return stopped_ || first < next_ + window_; });
     if (stopped_) return;
     waiting_.emplace(first, std::move(finished));
+    const auto begin = std::chrono::steady_clock::now();
     while (!waiting_.empty() && waiting_.begin()->first == next_ && !stopped_) {
       const auto node = waiting_.extract(waiting_.begin());
       emit(node.key(), node.mapped());
     }
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     moved_.notify_all();
   }
 
@@ -47,6 +50,12 @@ class InOrder {
   bool refused() {
     const std::lock_guard lock(mutex_);
     return refused_;
+  }
+
+  // Spent in on_result so far.
+  double seconds() {
+    const std::lock_guard lock(mutex_);
+    return seconds_;
   }
 
  private:
@@ -78,6 +87,7 @@ class InOrder {
   std::int64_t next_ = 0;
   bool stopped_ = false;
   bool refused_ = false;
+  double seconds_ = 0;
 };
 
 }  // namespace
@@ -125,11 +135,11 @@ image::PipelineStats classify(Session& session, const image::Source& source,
       throw;
     }
   };
-  const image::PipelineStats stats =
-      image::run(source, pipeline, sink, [&] { return order.refused(); });
+  image::PipelineStats stats = image::run(source, pipeline, sink, [&] { return order.refused(); });
   if (order.refused()) {
     base::fail(base::Status::kCancelled, "classification was stopped by its caller");
   }
+  stats.result_seconds = order.seconds();
   return stats;
 }
 
