@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cmath>
 
 #include "bench/section.h"
@@ -8,6 +9,10 @@
 namespace pronghorn::bench {
 
 using nlohmann::ordered_json;
+
+namespace {
+constexpr double kLeastNullRate = 200000, kMostOwnShare = 0.01;
+}  // namespace
 
 ordered_json to_json(const LoadResult& result, const std::string& kind) {
   const LoadSettings& settings = result.settings;
@@ -55,11 +60,19 @@ ordered_json to_json(const LoadResult& result, const std::string& kind) {
 
 ordered_json measure_own_overhead(double query_seconds) {
   NullSystem null;
-  const LoadResult result = generate_load(null, short_settings(Scenario::kSingleStream, 0.05));
-  const double each = result.queries > 0 ? result.seconds / static_cast<double>(result.queries) : 0;
-  return {{"null_queries_per_second", result.samples_per_second()},
+  double best = 0;  // of three: other work on the machine is not the generator's cost
+  for (int i = 0; i < 3; ++i) {
+    const LoadSettings settings = short_settings(Scenario::kSingleStream, 0.05);
+    best = std::max(best, generate_load(null, settings).samples_per_second());
+  }
+  const double each = best > 0 ? 1 / best : 0;
+  const double share = query_seconds > 0 ? each / query_seconds : 0;
+  return {{"null_queries_per_second", best},
+          {"null_queries_per_second_asked", kLeastNullRate},
           {"seconds_a_query", each},
-          {"share_of_batch_1", query_seconds > 0 ? each / query_seconds : 0}};
+          {"share_of_batch_1", share},
+          {"share_of_batch_1_allowed", kMostOwnShare},
+          {"kept", best >= kLeastNullRate && share < kMostOwnShare}};
 }
 
 }  // namespace pronghorn::bench

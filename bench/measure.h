@@ -6,61 +6,98 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <pronghorn/pronghorn.hpp>
 #include <string>
 #include <vector>
 
+#include "bench/rounds.h"
 #include "bench/statistics.h"
 
 namespace pronghorn::bench {
 
-struct Stages {  // of one throughput measurement; seconds summed over threads, except wall
-  double wall_seconds = 0, read_seconds = 0, decode_seconds = 0, infer_seconds = 0;
+// Of one throughput measurement; seconds summed over threads, except wall. Each part is apart from
+// the others.
+struct Stages {
+  double wall_seconds = 0, read_seconds = 0, decode_seconds = 0, resize_seconds = 0;
+  double copy_seconds = 0;  // to and from the device's own memory
+  double infer_seconds = 0, top5_seconds = 0;
   std::int64_t images = 0;
+  double busy_seconds() const {
+    return read_seconds + decode_seconds + resize_seconds + copy_seconds + infer_seconds +
+           top5_seconds;
+  }
+};
+
+struct Dataset {
+  std::int64_t images = 0, asked = 0;  // classified well, and asked for
+  double seconds = 0;
 };
 
 struct Measurement {
   std::string device;
   std::string kind;  // "real" or "device"
   int batch = 1;
-  double images_per_second = 0;       // median over rounds
+  double images_per_second = 0;       // median over the rounds that count; of a dataset, all of it
   double images_per_second_best = 0;  // of the fastest round
-  int rounds = 0;
-  std::vector<double> rates;          // images a second of each round
-  std::vector<double> repeat_rates;   // median of each repeat of the whole measurement
-  std::vector<double> warmup_ms;      // the first batches of the first repeat, cold ones included
+  std::vector<Round> rounds;
+  RoundPlan plan;
+  Judged judged;                      // which rounds count, and what they say
+  std::vector<double> warmup_ms;      // the first batches, cold ones included
   std::vector<double> batch_seconds;  // what `latency` summarizes
   Latency latency;                    // of one batch, from its bytes or tensors to all its results
   std::optional<Stages> stages;       // real only
+  std::optional<Dataset> dataset;     // instead of rounds by time
   // real only: images_per_second divided by what the stages would give with nothing lost between
   // them, threads / (seconds of all stages of one image).
   double of_ideal = 0;
 };
-
-// Repeats of one measurement as one. `all` is not empty.
-Measurement merge(const std::vector<Measurement>& all);
-// Largest difference between repeats, as a fraction of the smallest; 0 for a single one.
-double repeat_difference(const Measurement& measurement);
 
 struct Setting {
   const Session& session;
   const Source& images;
   Resize resize;
   int threads = 1;
-  double seconds = 3;               // for each measurement
+  RoundPlan plan;
   std::int64_t dataset = 0;         // real throughput over exactly so many images; 0: by time
   std::function<bool()> cancelled;  // polled between runs; then Error(PH_CANCELLED)
 };
 
-// `pixels` holds one image or more, repeated to fill the batch.
-Measurement measure_device(const Setting& setting, int batch,
-                           const std::vector<std::uint8_t>& pixels);
+// One figure that is measured round by round, so that several can take turns.
+class Figure {
+ public:
+  virtual ~Figure() = default;
+  const std::string& kind() const { return measured_.kind; }
+  int batch() const { return measured_.batch; }
+  // The first call warms up. Throws Error(PH_CANCELLED); what was measured until then is kept.
+  virtual void round() = 0;
+  virtual bool wants_more() const;
+  bool has_rounds() const { return !measured_.rounds.empty(); }
+  double rate() const { return has_rounds() ? measured_.rounds.back().rate : 0; }  // the last one
+  Measurement result() const;  // of one round or more
 
-// `images_per_second` is a guess at the rate, used to choose how many images make a round.
-// `on_result` sees every good image; the index is that of the source, before repetition.
-Measurement measure_real(const Setting& setting, int batch, double images_per_second,
-                         const std::function<void(const Result&)>& on_result);
+ protected:
+  Figure(Setting setting, const char* kind, int batch);
+  double round_seconds() const;
+  void add(Round round);  // with the speed of the processors after it
+  void stop_if_cancelled() const;
+
+  const Setting setting_;
+  Measurement measured_;
+};
+
+// `pixels` holds one image or more, repeated to fill the batch.
+std::unique_ptr<Figure> device_figure(const Setting& setting, int batch,
+                                      const std::vector<std::uint8_t>& pixels);
+// `guess` is asked before the first round for a rate, which sizes it. `on_result` sees every good
+// image; the index is that of the source, before repetition. With setting.dataset there is one
+// round over exactly so many images, shown as slots of a second or more.
+std::unique_ptr<Figure> real_figure(const Setting& setting, int batch,
+                                    std::function<double()> guess,
+                                    std::function<void(const Result&)> on_result);
+// All the rounds of one figure, one after the other.
+Measurement measure_whole(Figure& figure);
 
 // Pixels of the first `count` images of the source that can be decoded, again from the start when
 // there are fewer. Throws Error(PH_CORRUPT) when not one can be.

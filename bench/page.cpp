@@ -23,7 +23,7 @@ double number(const ordered_json& object, const char* key) {
 
 struct Row {
   int concurrency = 1;
-  double rate = 0, infer_us = 0, decode_us = 0;
+  double rate = 0, infer_us = 0, decode_us = 0, output_us = 0;
   const ordered_json* latency = nullptr;
   std::string scenario, kind, device;
   int batch = 1;
@@ -33,9 +33,10 @@ std::string line_of(const Row& row) {
   const auto us = [&](const char* key) {
     return row.latency == nullptr ? 0 : 1e3 * number(*row.latency, key);
   };
-  return fmt::format("{},{:.3f},0,0,0,{:.0f},{:.0f},0,0,{:.0f},{:.0f},{:.0f},{:.0f},{},{},{},{}\n",
-                     row.concurrency, row.rate, row.decode_us, row.infer_us, us("p50"), us("p90"),
-                     us("p95"), us("p99"), row.scenario, row.kind, row.batch, row.device);
+  return fmt::format(
+      "{},{:.3f},0,0,0,{:.0f},{:.0f},{:.0f},0,{:.0f},{:.0f},{:.0f},{:.0f},{},{},{},{}\n",
+      row.concurrency, row.rate, row.decode_us, row.infer_us, row.output_us, us("p50"), us("p90"),
+      us("p95"), us("p99"), row.scenario, row.kind, row.batch, row.device);
 }
 
 }  // namespace
@@ -72,8 +73,10 @@ std::string csv_table(const ordered_json& report) {
     if (result.contains("stages")) {
       const ordered_json& stages = result["stages"];
       const double scale = 1e6 / std::max(1.0, number(stages, "images"));
-      row.decode_us = scale * (number(stages, "read_seconds") + number(stages, "decode_seconds"));
+      row.decode_us = scale * (number(stages, "read_seconds") + number(stages, "decode_seconds") +
+                               number(stages, "resize_seconds") + number(stages, "copy_seconds"));
       row.infer_us = scale * number(stages, "infer_seconds");
+      row.output_us = scale * number(stages, "top5_seconds");
     } else if (row.rate > 0) {
       row.infer_us = 1e6 / row.rate;
     }

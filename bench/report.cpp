@@ -40,7 +40,7 @@ ordered_json to_json(const Measurement& measurement) {
                     {"batch", measurement.batch},
                     {"images_per_second", measurement.images_per_second},
                     {"images_per_second_best", measurement.images_per_second_best},
-                    {"rounds", measurement.rounds},
+                    {"rounds", measurement.rounds.size()},
                     {"latency_ms",
                      {{"p50", latency.p50},
                       {"p90", latency.p90},
@@ -51,10 +51,29 @@ ordered_json to_json(const Measurement& measurement) {
                       {"max", latency.max},
                       {"mean", latency.mean},
                       {"samples", latency.samples}}}};
-  const Interval interval = median_interval(measurement.rates);
-  json["interval_95"] = {interval.low, interval.high};
-  json["repeat_images_per_second"] = measurement.repeat_rates;
-  json["coefficient_of_variation"] = coefficient_of_variation(measurement.rates);
+  const Judged& judged = measurement.judged;
+  json["interval_95"] = {judged.interval.low, judged.interval.high};
+  json["repeat_images_per_second"] = judged.repeat_rates;
+  json["settled"] = judged.settled;
+  std::vector<double> clean;
+  json["round_series"] = ordered_json::array();
+  for (std::size_t i = 0; i < measurement.rounds.size(); ++i) {
+    const Round& round = measurement.rounds[i];
+    json["round_series"].push_back({{"images_per_second", round.rate},
+                                    {"seconds", round.seconds},
+                                    {"processor_speed", round.speed},
+                                    {"steal_share", round.disturbance.steal_share},
+                                    {"other_share", round.disturbance.other_share},
+                                    {"disturbed", judged.disturbed[i]}});
+  }
+  for (const std::size_t i : judged.clean) clean.push_back(measurement.rounds[i].rate);
+  json["rounds_counted"] = clean.size();
+  json["coefficient_of_variation"] = coefficient_of_variation(clean);
+  if (measurement.dataset) {
+    json["dataset"] = {{"images", measurement.dataset->images},
+                       {"asked", measurement.dataset->asked},
+                       {"seconds", measurement.dataset->seconds}};
+  }
   if (!measurement.warmup_ms.empty()) json["warmup_ms"] = measurement.warmup_ms;
   if (measurement.stages) {
     const Stages& stages = *measurement.stages;
@@ -62,7 +81,10 @@ ordered_json to_json(const Measurement& measurement) {
                       {"wall_seconds", stages.wall_seconds},
                       {"read_seconds", stages.read_seconds},
                       {"decode_seconds", stages.decode_seconds},
-                      {"infer_seconds", stages.infer_seconds}};
+                      {"resize_seconds", stages.resize_seconds},
+                      {"copy_seconds", stages.copy_seconds},
+                      {"infer_seconds", stages.infer_seconds},
+                      {"top5_seconds", stages.top5_seconds}};
     json["of_ideal"] = measurement.of_ideal;
   }
   return json;
@@ -148,7 +170,7 @@ std::string machine_card(const Machine& machine, const DeviceInfo& device, int t
 std::string table_head() {
   return fmt::format("{:<8} {:>5} {:>12} {:>10}   {:>9} {:>9} {:>9} {:>9}  {}\n", "kind", "batch",
                      "images/s", "best", "p50 ms", "p90", "p99", "p99.9",
-                     "read / decode / infer ms an image");
+                     "read / decode / resize / copy / infer / top-5, ms an image");
 }
 
 std::string table_row(const Measurement& measurement) {
@@ -156,9 +178,10 @@ std::string table_row(const Measurement& measurement) {
   std::string stages;
   if (measurement.stages && measurement.stages->images > 0) {
     const double scale = 1e3 / static_cast<double>(measurement.stages->images);
-    stages = fmt::format("{:.2f} / {:.2f} / {:.2f}", measurement.stages->read_seconds * scale,
-                         measurement.stages->decode_seconds * scale,
-                         measurement.stages->infer_seconds * scale);
+    const Stages& s = *measurement.stages;
+    stages = fmt::format("{:.2f} / {:.2f} / {:.2f} / {:.2f} / {:.2f} / {:.3f}",
+                         s.read_seconds * scale, s.decode_seconds * scale, s.resize_seconds * scale,
+                         s.copy_seconds * scale, s.infer_seconds * scale, s.top5_seconds * scale);
   }
   return fmt::format("{:<8} {:>5} {:>12.2f} {:>10.2f}   {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f}  {}\n",
                      measurement.kind, measurement.batch, measurement.images_per_second,

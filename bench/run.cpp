@@ -61,77 +61,103 @@ class Judge {
   std::int64_t images_ = 0, top1_ = 0, top5_ = 0;
 };
 
-// Every batch, device and real, `repeats` times over, so that a slow minute of the machine shows.
+void show(const Options& options, const Report& report) {
+  if (!options.on_measurement) return;
+  for (const Measurement& measurement : report.results) options.on_measurement(measurement);
+}
+
+// Every batch, device and real, in rounds that take turns, so that a slow minute of the machine
+// hits all figures alike; each until it has settled.
 void measure_all(const Options& options, const Setting& setting,
                  const std::vector<std::uint8_t>& pixels, Judge& judge, Report& report) {
   const bool device = std::count(options.kinds.begin(), options.kinds.end(), "device") > 0;
   const bool real = std::count(options.kinds.begin(), options.kinds.end(), "real") > 0;
-  const int repeats = options.dataset > 0 ? 1 : std::max(1, options.repeats);
-  const int total = repeats * (static_cast<int>(device) + static_cast<int>(real)) *
-                    static_cast<int>(options.batches.size());
-  int done = 0;
-  const auto next = [&](const char* kind, int batch) {
-    if (options.progress) {
-      options.progress(fmt::format("{} throughput, batch {}", kind, batch), done++, total);
+  std::vector<std::unique_ptr<Figure>> figures;
+  for (const int batch : options.batches) {
+    const Figure* beside = nullptr;
+    if (device) {
+      figures.push_back(device_figure(setting, batch, pixels));
+      beside = figures.back().get();
     }
-  };
-  std::vector<std::vector<Measurement>> parts;  // of each measurement
+    if (!real) continue;
+    // A guess at the rate sizes the first round.
+    const auto guess = [beside, &setting, batch, &pixels] {
+      if (beside != nullptr) return 0.8 * beside->rate();
+      Setting brief = setting;
+      brief.plan.seconds = 0;
+      const auto once = device_figure(brief, batch, pixels);
+      once->round();
+      return 0.8 * once->rate();
+    };
+    figures.push_back(
+        real_figure(setting, batch, guess, [&](const Result& result) { judge.see(result); }));
+  }
   const Counters before = read_counters();
   const auto keep = [&] {
     report.results.clear();
-    for (const std::vector<Measurement>& all : parts) report.results.push_back(merge(all));
+    for (const auto& figure : figures) {
+      if (figure->has_rounds()) report.results.push_back(figure->result());
+    }
     report.disturbance = between(before, read_counters());
   };
   try {
-    for (int repeat = 0; repeat < repeats; ++repeat) {
-      std::size_t place = 0;
-      const auto add = [&](Measurement measurement) {
-        if (place == parts.size()) parts.emplace_back();
-        parts[place].push_back(std::move(measurement));
-        if (options.on_measurement && repeat + 1 == repeats) {
-          options.on_measurement(merge(parts[place]));
+    for (bool any = true; any;) {
+      any = false;
+      for (const auto& figure : figures) {
+        if (!figure->wants_more()) continue;
+        any = true;
+        if (options.progress) {
+          const auto settled = std::count_if(figures.begin(), figures.end(),
+                                             [](const auto& f) { return !f->wants_more(); });
+          options.progress(fmt::format("{} throughput, batch {}", figure->kind(), figure->batch()),
+                           static_cast<int>(settled), static_cast<int>(figures.size()));
         }
-        ++place;
-      };
-      for (const int batch : options.batches) {
-        // A guess at the rate sizes the rounds of `real`.
-        double rate = repeat > 0 ? parts[place].back().images_per_second : 0;
-        if (device) {
-          next("device", batch);
-          add(measure_device(setting, batch, pixels));
-          rate = 0.8 * parts[place - 1].back().images_per_second;
-        } else if (rate == 0) {
-          Setting brief = setting;
-          brief.seconds = 0;
-          rate = 0.8 * measure_device(brief, batch, pixels).images_per_second;
-        }
-        if (!real) continue;
-        next("real", batch);
-        add(measure_real(setting, batch, rate, [&](const Result& result) { judge.see(result); }));
+        figure->round();
       }
     }
   } catch (...) {
     keep();
+    show(options, report);
     throw;
   }
   keep();
+  show(options, report);
 }
 
-// 3 % between the repeats of one figure is what two runs may differ by.
+// 3 % is what two runs may differ by.
 void judge_stability(Report& report) {
-  for (const Measurement& measurement : report.results) {
-    if (const double difference = repeat_difference(measurement); difference > 0.03) {
-      report.stability.stable = false;
-      report.stability.reasons.push_back(
-          fmt::format("{} throughput at batch {}: repeats differ by {:.1f} %", measurement.kind,
-                      measurement.batch, 100 * difference));
-    } else if (const double variation = coefficient_of_variation(measurement.rates);
-               variation > 0.1) {
-      report.stability.stable = false;
-      report.stability.reasons.push_back(fmt::format(
-          "{} throughput at batch {}: rounds vary by {:.0f} % (coefficient of variation)",
-          measurement.kind, measurement.batch, 100 * variation));
+  const auto unstable = [&](const Measurement& m, const std::string& what) {
+    report.stability.stable = false;
+    report.stability.reasons.push_back(
+        fmt::format("{} throughput at batch {}: {}", m.kind, m.batch, what));
+  };
+  double disturbed = 0, rounds = 0, speed_range = 0;
+  for (const Measurement& m : report.results) {
+    rounds += static_cast<double>(m.rounds.size());
+    disturbed +=
+        static_cast<double>(std::count_if(m.judged.disturbed.begin(), m.judged.disturbed.end(),
+                                          [](const auto& why) { return !why.empty(); }));
+    speed_range = std::max(speed_range, m.judged.speed_range);
+    if (m.judged.all_disturbed) {
+      unstable(m,
+               fmt::format("too few of {} rounds were undisturbed, so all count", m.rounds.size()));
     }
+    if (m.judged.repeat_difference > m.plan.tolerance) {
+      unstable(m, fmt::format("repeats differ by {:.1f} %", 100 * m.judged.repeat_difference));
+    } else if (m.judged.half_width > m.plan.tolerance) {
+      unstable(m, fmt::format("its 95 % interval is ±{:.1f} % after {} rounds",
+                              100 * m.judged.half_width, m.rounds.size()));
+    }
+  }
+  if (!report.stability.stable && disturbed > 0) {
+    report.stability.reasons.push_back(
+        fmt::format("{:.0f} of {:.0f} rounds were disturbed", disturbed, rounds));
+  }
+  if (!report.stability.stable && speed_range > 0.03) {
+    report.stability.reasons.push_back(
+        fmt::format("the processors' own speed varied by {:.0f} % (clock, or a neighbour on the "
+                    "same core)",
+                    100 * speed_range));
   }
   bench::judge(report.disturbance, report.stability);
 }
@@ -143,6 +169,7 @@ void measure_sections(const Model& model, const Setting& setting,
   Bench bench{model,  setting.session, setting.images, setting.resize,
               pixels, meters,          options.device, setting.threads};
   bench.seconds = options.seconds;
+  bench.real = std::count(options.kinds.begin(), options.kinds.end(), "real") > 0;
   bench.cancelled = options.cancelled;
   bench.say = [&](const std::string& line) {
     if (options.say) options.say(line);
@@ -167,7 +194,16 @@ void measure_sections(const Model& model, const Setting& setting,
     if (options.progress) options.progress(key, 0, 0);
     sections[key] = measure();
   };
-  section("own_overhead", true, [&] { return measure_own_overhead(query_seconds); });
+  section("own_overhead", true, [&] {
+    auto json = measure_own_overhead(query_seconds);
+    bench.say(fmt::format(
+        "\nown overhead {:.0f} null queries/s{}{}\n", json["null_queries_per_second"].get<double>(),
+        query_seconds > 0 ? fmt::format(", {:.4f} % of a batch-1 query",
+                                        100 * json["share_of_batch_1"].get<double>())
+                          : "",
+        json["kept"].get<bool>() ? "" : ": too much, at least 200000 and less than 1 % are asked"));
+    return json;
+  });
   section("scenarios", !options.scenarios.scenarios.empty(),
           [&] { return measure_scenarios(bench, options.scenarios); });
   section("concurrency", !options.concurrency.empty(),
@@ -189,6 +225,16 @@ void measure_sections(const Model& model, const Setting& setting,
   });
   section("sustained", options.sustained > 0,
           [&] { return measure_sustained(bench, options.sustained); });
+  section("ceiling", options.layers, [&] {
+    const double macs = device_ceiling(options.device, setting.threads);
+    nlohmann::ordered_json json{{"gmac_per_second", 1e-9 * macs}, {"threads", setting.threads}};
+    json["what"] = "8-bit multiply-adds from registers on all threads, measured in this run";
+    if (macs == 0) json["missing"] = "the ceiling of this device is not measured";
+    if (bench.device_rate > 0 && macs > 0) {
+      json["share_reached"] = bench.device_rate * static_cast<double>(report.model.macs) / macs;
+    }
+    return json;
+  });
   section("layers", options.layers, [&] { return measure_layers(bench, 1); });
   section("energy", true, [&] { return measure_energy(bench, idle); });
 }
@@ -233,9 +279,12 @@ Report run(const Model& model, const Options& options) {
   report.verified = verify(model, session, pixels);
   if (options.on_verified) options.on_verified(report.verified);
 
-  const double part = options.seconds / std::max(1, options.repeats);
+  RoundPlan plan;
+  plan.seconds = options.seconds;
+  plan.most_seconds = options.most_seconds > 0 ? options.most_seconds : 4 * options.seconds;
+  plan.repeats = options.repeats;
   const Setting setting{session, images,          options.resize,   report.threads,
-                        part,    options.dataset, options.cancelled};
+                        plan,    options.dataset, options.cancelled};
   Judge judge(options.class_of);
   Meters meters = open_rapl();
   if (session.energy()) {

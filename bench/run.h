@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One whole benchmark: first result, verification, every batch, device and real, twice, then the
-// sections that were asked for (section.h). What was measured before an interruption is kept.
+// One whole benchmark: first result, verification, every batch, device and real, in rounds that
+// take turns until each figure has settled (rounds.h), then the sections that were asked for
+// (section.h). What was measured before an interruption is kept.
 #pragma once
 
 #include <functional>
@@ -51,11 +52,12 @@ struct Report {
 
 struct Options {
   std::vector<int> batches = {1, 8, 32, 128};
-  std::string device;  // "" is auto
-  int threads = 0;     // 0: every core
-  std::string hint;    // "" is auto
-  double seconds = 3;  // for each measurement, all its repeats together
-  int repeats = 2;     // of the whole series of measurements; they must agree
+  std::string device;       // "" is auto
+  int threads = 0;          // 0: every core
+  std::string hint;         // "" is auto
+  double seconds = 3;       // for each measurement, at least
+  double most_seconds = 0;  // for each that does not settle; 0: four times `seconds`
+  int repeats = 2;          // parts of the run whose medians must agree
   std::vector<std::string> kinds = {"device", "real"};
   std::int64_t dataset = 0;  // real throughput over exactly so many images; 0: by time
   ScenarioOptions scenarios;

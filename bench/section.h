@@ -24,7 +24,8 @@ struct Bench {
   std::string device;
   int threads = 1;
   double seconds = 3;
-  int batch = 32;                         // for what takes one batch size: the fastest
+  bool real = true;  // kind of the sweeps and of the trace: real, or device when real is not asked
+  int batch = 32;    // for what takes one batch size: the fastest
   double device_rate = 0, real_rate = 0;  // images a second at that batch
   std::function<bool()> cancelled;
   std::function<void(const std::string& line)> say;  // for people; a whole line or more
@@ -41,7 +42,7 @@ struct ScenarioOptions {
 nlohmann::ordered_json measure_scenarios(const Bench& bench, const ScenarioOptions& options);
 
 // Rows of streams at once, of open-loop Poisson rates (images a second; the knee marked), of
-// threads with efficiency. Kind `real`.
+// threads with efficiency. Of bench.real's kind.
 nlohmann::ordered_json sweep_concurrency(const Bench& bench, const std::vector<int>& streams);
 nlohmann::ordered_json sweep_rates(const Bench& bench, std::vector<double> rates,
                                    double latency_bound);

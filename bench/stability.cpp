@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace pronghorn::bench {
 namespace {
@@ -53,6 +55,7 @@ Disturbance between(const Counters& before, const Counters& after) {
   Disturbance result;
   result.seconds = after.monotonic - before.monotonic;
   const double total = after.total - before.total;
+  result.processor_seconds = total;
   // The kernel counts in ticks of 10 ms: a few of them say nothing.
   if (total > 0.2) {
     result.steal_share = std::clamp((after.steal - before.steal) / total, 0.0, 1.0);
@@ -94,6 +97,35 @@ void judge(const Disturbance& disturbance, Stability& stability) {
                          disturbance.throttled_seconds));
   }
   if (!disturbance.clock_problem.empty()) unstable(disturbance.clock_problem);
+}
+
+double processor_speed(int threads) {
+  // Eight independent chains keep the multipliers busy, so that a neighbour's use of them shows.
+  const auto pieces_a_second = [] {
+    double best = 0;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      std::array<std::uint64_t, 8> x = {1, 2, 3, 4, 5, 6, 7, 8};
+      const double start = seconds_of(CLOCK_MONOTONIC);
+      for (int i = 0; i < 50000; ++i) {
+        for (std::uint64_t& value : x) value = value * 6364136223846793005u + 1442695040888963407u;
+      }
+      std::uint64_t sum = 0;
+      for (const std::uint64_t value : x) sum ^= value;
+      // The sum decides nothing, but the compiler cannot know that.
+      const double seconds = seconds_of(CLOCK_MONOTONIC) - start + (sum == 0 ? 1e-12 : 0);
+      best = std::max(best, 1 / std::max(seconds, 1e-9));
+    }
+    return best;
+  };
+  std::vector<double> speeds(static_cast<std::size_t>(std::max(1, threads)));
+  {
+    std::vector<std::jthread> others;
+    for (std::size_t i = 1; i < speeds.size(); ++i) {
+      others.emplace_back([&, i] { speeds[i] = pieces_a_second(); });
+    }
+    speeds[0] = pieces_a_second();
+  }
+  return *std::min_element(speeds.begin(), speeds.end());
 }
 
 double cpu_mhz() {

@@ -20,8 +20,9 @@ Counters read_counters(const std::string& root = "");
 
 struct Disturbance {
   double seconds = 0;
-  double steal_share = 0;  // of all processor time, taken by the host
-  double other_share = 0;  // used by other programs
+  double processor_seconds = 0;  // of all processors, as the kernel's ticks count them
+  double steal_share = 0;        // of all processor time, taken by the host
+  double other_share = 0;        // used by other programs
   double throttled_seconds = 0;
   std::string clock_problem;  // "" when the clocks agree
 };
@@ -34,6 +35,11 @@ struct Stability {
 // Adds what the disturbance alone says: steal over 1 %, other programs over 10 %, throttling over
 // 1 %, a clock that jumped.
 void judge(const Disturbance& disturbance, Stability& stability);
+
+// Of the slowest of `threads` threads at a fixed piece of integer work that takes a millisecond or
+// so: pieces a second. It falls when the clock does, or when a neighbour shares the core, which no
+// counter of a virtual machine shows.
+double processor_speed(int threads);
 
 double cpu_mhz();  // mean over the processors; 0 when unknown
 

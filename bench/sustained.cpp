@@ -47,6 +47,9 @@ void spawn_and_wait(const std::vector<std::string>& command) {
   }
 }
 
+// Two of a quarter each, so that neither end is one slot alone.
+constexpr std::size_t kLeastSlots = 8;
+
 double slope_share(const std::vector<double>& rates) {
   // The last quarter against the first: a line through noise would say less.
   const auto part = static_cast<std::ptrdiff_t>(std::max<std::size_t>(1, rates.size() / 4));
@@ -71,6 +74,17 @@ ordered_json measure_cold_start(const std::vector<std::string>& command, int tim
 }
 
 ordered_json measure_sustained(const Bench& bench, double seconds) {
+  // A batch ends at once, so seconds are lumpy: slots of a few batches tell more.
+  const double batch_seconds = bench.batch * bench.threads / std::max(1e-3, bench.real_rate);
+  const auto width = static_cast<std::size_t>(std::max(1.0, std::ceil(4 * batch_seconds)));
+  if (const double least = static_cast<double>(kLeastSlots * width); seconds < least) {
+    const std::string why = fmt::format(
+        "{:g} s are too few for a drift at batch {}: {} slots of {} s are needed, --sustained {:g} "
+        "or a smaller --batch",
+        seconds, bench.batch, kLeastSlots, width, least);
+    bench.say("\nsustained    refused: " + why + "\n");
+    return {{"refused", why}, {"batch", bench.batch}, {"asked_seconds", seconds}};
+  }
   Monitor monitor(bench.meters);
   const Counters before = read_counters();
   const Clock::time_point start = Clock::now();
@@ -107,15 +121,15 @@ ordered_json measure_sustained(const Bench& bench, double seconds) {
   const std::vector<Moment> moments = monitor.stop();
   const Disturbance disturbance = between(before, read_counters());
   slots.resize(static_cast<std::size_t>(std::min(last, seconds)));  // whole seconds only
-  // A batch ends at once, so seconds are lumpy: slots of a few batches tell more.
-  const double batch_seconds = bench.batch * bench.threads / std::max(1e-3, bench.real_rate);
-  const auto width = static_cast<std::size_t>(std::max(1.0, std::ceil(4 * batch_seconds)));
   std::vector<double> rates;
   for (std::size_t at = 0; at + width <= slots.size(); at += width) {
     std::int64_t sum = 0;
     for (std::size_t i = at; i < at + width; ++i) sum += slots[i];
     rates.push_back(static_cast<double>(sum) / static_cast<double>(width));
   }
+  // An interrupted run can be too short for one.
+  const ordered_json drift =
+      rates.size() < kLeastSlots ? ordered_json() : ordered_json(slope_share(rates));
   ordered_json json{{"batch", bench.batch},
                     {"seconds", last},
                     {"images", done},
@@ -123,7 +137,7 @@ ordered_json measure_sustained(const Bench& bench, double seconds) {
                     {"slot_seconds", width},
                     {"series_images_per_second", rates},
                     {"coefficient_of_variation", coefficient_of_variation(rates)},
-                    {"drift", rates.size() < 2 ? 0 : slope_share(rates)},
+                    {"drift", drift},
                     {"steal_share", disturbance.steal_share},
                     {"other_share", disturbance.other_share},
                     {"throttled_seconds", disturbance.throttled_seconds}};
@@ -139,9 +153,11 @@ ordered_json measure_sustained(const Bench& bench, double seconds) {
     flags.push_back(fmt::format("rates vary by {:.1f} % (coefficient of variation)",
                                 100 * coefficient_of_variation(rates)));
   }
-  if (std::abs(json["drift"].get<double>()) > 0.03) {
-    flags.push_back(fmt::format("the last quarter is {:+.1f} % against the first",
-                                100 * json["drift"].get<double>()));
+  if (drift.is_null()) {
+    flags.push_back(fmt::format("ended after {:.1f} s: too short for a drift", last));
+  } else if (std::abs(drift.get<double>()) > 0.03) {
+    flags.push_back(
+        fmt::format("the last quarter is {:+.1f} % against the first", 100 * drift.get<double>()));
   }
   double least = 0, most = 0;
   for (const Moment& moment : moments) {
@@ -157,9 +173,9 @@ ordered_json measure_sustained(const Bench& bench, double seconds) {
   flags.insert(flags.end(), stability.reasons.begin(), stability.reasons.end());
   json["flags"] = flags;
   bench.say(
-      fmt::format("\nsustained    {:.1f} images/s over {:.0f} s, drift {:+.1f} %, variation "
-                  "{:.1f} %{}\n",
-                  json["images_per_second"].get<double>(), last, 100 * json["drift"].get<double>(),
+      fmt::format("\nsustained    {:.1f} images/s over {:.0f} s, drift {}, variation {:.1f} %{}\n",
+                  json["images_per_second"].get<double>(), last,
+                  drift.is_null() ? "-" : fmt::format("{:+.1f} %", 100 * drift.get<double>()),
                   100 * json["coefficient_of_variation"].get<double>(),
                   flags.empty() ? "" : ": " + fmt::format("{}", fmt::join(flags, "; "))));
   return json;

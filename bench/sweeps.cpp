@@ -16,12 +16,14 @@ using nlohmann::ordered_json;
 
 namespace {
 
-SessionSystem real_system(const Bench& bench, bool queued) {
+const char* kind_of(const Bench& bench) { return bench.real ? "real" : "device"; }
+
+SessionSystem system_of(const Bench& bench, bool queued) {
   return {bench.session,
           bench.images,
           bench.resize,
           bench.pixels,
-          {.kind = SessionSystem::Kind::kReal,
+          {.kind = bench.real ? SessionSystem::Kind::kReal : SessionSystem::Kind::kDevice,
            .batch = bench.batch,
            .threads = bench.threads,
            .queued = queued}};
@@ -33,15 +35,16 @@ bool stop(const Bench& bench) { return bench.cancelled && bench.cancelled(); }
 
 ordered_json sweep_concurrency(const Bench& bench, const std::vector<int>& streams) {
   ordered_json rows = ordered_json::array();
-  bench.say("\nstreams at once   images/s    p50 ms    p99 ms   (real)\n");
+  bench.say(
+      fmt::format("\nstreams at once   images/s    p50 ms    p99 ms   ({})\n", kind_of(bench)));
   for (const int count : streams) {
-    SessionSystem system = real_system(bench, false);
+    SessionSystem system = system_of(bench, false);
     LoadSettings settings = short_settings(Scenario::kConcurrency, bench.seconds / 2);
     settings.concurrency = count;
     settings.cancelled = bench.cancelled;
     const LoadResult result = generate_load(system, settings);
     ordered_json row{{"concurrency", count}};
-    row.update(to_json(result, "real"));
+    row.update(to_json(result, kind_of(bench)));
     bench.say(fmt::format("{:>15} {:>10.1f} {:>9.2f} {:>9.2f}\n", count,
                           result.samples_per_second(), row["latency_ms"]["p50"].get<double>(),
                           row["latency_ms"]["p99"].get<double>()));
@@ -61,9 +64,11 @@ ordered_json sweep_rates(const Bench& bench, std::vector<double> rates, double l
   ordered_json rows = ordered_json::array();
   double best_power = 0;
   std::size_t knee = 0;
-  bench.say("\nrequests a second  completed    p50 ms    p99 ms   (real, open loop, Poisson)\n");
+  bench.say(
+      fmt::format("\nrequests a second  completed    p50 ms    p99 ms   ({}, open loop, Poisson)\n",
+                  kind_of(bench)));
   for (const double rate : rates) {
-    SessionSystem system = real_system(bench, true);
+    SessionSystem system = system_of(bench, true);
     LoadSettings settings = short_settings(Scenario::kServer, std::max(1.0, bench.seconds / 2));
     settings.rate = rate;
     settings.min_queries = 1;
@@ -71,7 +76,7 @@ ordered_json sweep_rates(const Bench& bench, std::vector<double> rates, double l
     settings.cancelled = bench.cancelled;
     const LoadResult result = generate_load(system, settings);
     ordered_json row{{"rate", rate}};
-    row.update(to_json(result, "real"));
+    row.update(to_json(result, kind_of(bench)));
     const double mean = row["latency_ms"]["mean"];
     // Kleinrock's power: throughput divided by mean response time is greatest at the knee.
     const double power = mean > 0 ? result.samples_per_second() / mean : 0;
@@ -95,11 +100,14 @@ ordered_json sweep_threads(const Bench& bench, const std::vector<int>& threads) 
   double first = 0;
   for (const int count : threads) {
     const Session session(bench.model, bench.device, count);
-    const Setting setting{session, bench.images,   bench.resize, count, bench.seconds / 2,
-                          0,       bench.cancelled};
-    const Measurement device = measure_device(setting, bench.batch, bench.pixels);
+    RoundPlan plan;
+    plan.seconds = bench.seconds / 2;
+    plan.most_seconds = bench.seconds;
+    const Setting setting{session, bench.images, bench.resize, count, plan, 0, bench.cancelled};
+    const Measurement device = measure_whole(*device_figure(setting, bench.batch, bench.pixels));
+    const auto guess = [&] { return 0.8 * device.images_per_second; };
     const Measurement real =
-        measure_real(setting, bench.batch, 0.8 * device.images_per_second, [](const Result&) {});
+        measure_whole(*real_figure(setting, bench.batch, guess, [](const Result&) {}));
     const double each = real.images_per_second / count;
     if (first == 0) first = each;
     rows.push_back({{"threads", count},
@@ -138,7 +146,7 @@ std::vector<double> read_trace(const std::string& path) {
 
 ordered_json replay_trace(const Bench& bench, const std::string& name,
                           const std::vector<double>& times, double latency_bound) {
-  SessionSystem system = real_system(bench, true);
+  SessionSystem system = system_of(bench, true);
   LoadSettings settings = short_settings(Scenario::kTrace, bench.seconds);
   settings.trace = times;
   settings.max_seconds = 0;
@@ -146,7 +154,7 @@ ordered_json replay_trace(const Bench& bench, const std::string& name,
   settings.cancelled = bench.cancelled;
   const LoadResult result = generate_load(system, settings);
   ordered_json json{{"file", name}, {"requests", times.size()}};
-  json.update(to_json(result, "real"));
+  json.update(to_json(result, kind_of(bench)));
   bench.say(
       fmt::format("\ntrace {}: {} requests in {:.1f} s, p50 {:.2f} ms, p99 {:.2f} ms  {}\n", name,
                   result.queries, result.seconds, json["latency_ms"]["p50"].get<double>(),

@@ -234,19 +234,19 @@ function throughput() {
   const staged = results.filter(r => r.stages && r.stages.images);
   if (!staged.length) return;
   box.append(el('h3', {}, 'Where the time of a photograph goes'),
-    el('p', {className: 'note'}, 'Processor time of each stage, summed over threads. Resizing and cropping are in decode; copying and top-5 are in infer on the CPU.'));
-  const names = [['read', '--third'], ['decode', '--device'], ['infer', '--real']];
+    el('p', {className: 'note'}, 'Processor time of each stage, summed over threads. Copying is to and from the memory of a device; a processor has none to make.'));
+  const names = [['read', '--third'], ['decode', '--device'], ['resize', '--fourth'], ['copy', '--soft'], ['infer', '--real'], ['top5', '--accent']]
+    .filter(([stage]) => staged.some(r => r.stages[stage + '_seconds'] !== undefined));
   const ms = (r, stage) => 1e3 * r.stages[stage + '_seconds'] / r.stages.images;
   const wide = el('div', {className: 'pair'});
   wide.append(chart('Time of each stage', () => ({
     type: 'bar',
     data: {labels: staged.map(r => 'batch ' + r.batch), datasets: names.map(([stage, color]) => ({
-      label: stage, data: staged.map(r => ms(r, stage)), backgroundColor: css(color)}))},
+      label: stage === 'top5' ? 'top-5' : stage, data: staged.map(r => ms(r, stage)), backgroundColor: css(color)}))},
     options: {indexAxis: 'y', scales: {x: axis('ms an image', {stacked: true, ticks: plain}), y: {stacked: true}}},
-  })), table(['batch', 'read ms', 'decode ms', 'infer ms', 'decode share', 'of ideal'], staged.map(r => {
-    const sum = ms(r, 'read') + ms(r, 'decode') + ms(r, 'infer');
-    return [r.batch, ms(r, 'read'), ms(r, 'decode'), ms(r, 'infer'),
-      {text: percent(ms(r, 'decode') / sum), value: ms(r, 'decode') / sum},
+  })), table(['batch', ...names.flatMap(([stage]) => [stage + ' ms', 'share']), 'of ideal'], staged.map(r => {
+    const sum = names.reduce((all, [stage]) => all + (ms(r, stage) || 0), 0);
+    return [r.batch, ...names.flatMap(([stage]) => [ms(r, stage), {text: percent(ms(r, stage) / sum), value: ms(r, stage) / sum}]),
       {text: num(r.of_ideal, 3), value: r.of_ideal}];
   }), 'Stages of one photograph'));
   box.append(wide);
@@ -331,8 +331,9 @@ function curves() {
 
 function time() {
   const warm = results.filter(r => r.warmup_ms && r.warmup_ms.length > 1);
-  const sustained = report.sustained;
-  if (!warm.length && !sustained && !report.cold_start) return;
+  const sustained = report.sustained && !report.sustained.refused ? report.sustained : null;
+  const turns = results.filter(r => r.round_series && r.round_series.length > 1);
+  if (!warm.length && !sustained && !report.cold_start && !turns.length) return;
   const box = section('time', 'Over time');
   const pair = el('div', {className: 'pair'});
   if (warm.length) {
@@ -346,14 +347,27 @@ function time() {
   if (sustained) {
     const xs = sustained.series_images_per_second.map((_, i) => (i + 0.5) * sustained.slot_seconds);
     pair.append(el('div', {}, el('h3', {}, 'Sustained'), el('p', {className: 'note'},
-      `${num(sustained.images_per_second, 1)} images/s over ${num(sustained.seconds)} s; drift ${percent(sustained.drift)}, variation ${percent(sustained.coefficient_of_variation)}. ${sustained.flags.join('; ')}`),
+      `${num(sustained.images_per_second, 1)} images/s over ${num(sustained.seconds)} s; drift ${sustained.drift === null ? '–' : percent(sustained.drift)}, variation ${percent(sustained.coefficient_of_variation)}. ${sustained.flags.join('; ')}`),
       chart('Throughput over time', () => ({type: 'line', data: {datasets: [line('images/s', xs, sustained.series_images_per_second, '--real'),
         line('other programs, % of processors', sustained.moments.map(m => m.seconds), sustained.moments.map(m => 100 * m.other_share), '--third', {yAxisID: 'share', pointRadius: 0}),
         line('stolen, %', sustained.moments.map(m => m.seconds), sustained.moments.map(m => 100 * m.steal_share), '--device', {yAxisID: 'share', pointRadius: 0})]},
       options: {scales: {x: axis('seconds', {type: 'linear'}), y: axis('images/s', {beginAtZero: true}), share: axis('%', {position: 'right', min: 0, suggestedMax: 20, grid: {display: false}})}}})),
       folded('Figures', table(['seconds', 'MHz', 'stolen %', 'others %'], sustained.moments.map(m => [m.seconds, m.mhz, 100 * m.steal_share, 100 * m.other_share]), 'Every second'))));
   }
+  if (turns.length) {
+    const name = r => r.kind + ', batch ' + r.batch, colors = ['--real', '--device', '--third', '--fourth'];
+    pair.append(el('div', {}, el('h3', {}, 'Rounds'), el('p', {className: 'note'}, 'All figures take turns, round by round. A round that the machine disturbed (crosses) is set aside and made again.'),
+      chart('Rate of each round', () => ({type: 'line', data: {datasets: turns.map((r, i) =>
+        line(name(r), r.round_series.map((_, k) => k + 1), r.round_series.map(t => t.images_per_second / r.images_per_second), colors[i % 4],
+          {pointStyle: r.round_series.map(t => t.disturbed ? 'crossRot' : 'circle'), pointRadius: r.round_series.map(t => t.disturbed ? 6 : 2.5)}))},
+      options: {scales: {x: axis('round', {type: 'linear', ticks: {precision: 0}}), y: axis('rate, 1 = the figure')}}})),
+      folded('Figures', table([{text: 'figure', left: true}, 'round', 'images/s', 'seconds', 'processor speed', 'stolen %', 'others %', {text: 'set aside, because', left: true}],
+        turns.flatMap(r => r.round_series.map((t, k) => [name(r), k + 1, t.images_per_second, t.seconds, t.processor_speed, 100 * t.steal_share, 100 * t.other_share, {text: t.disturbed, className: 'wrap'}])), 'Rounds'))));
+  }
   box.append(pair);
+  if (report.sustained && report.sustained.refused) {
+    box.append(el('h3', {}, 'Sustained'), el('p', {}, 'Refused: ' + report.sustained.refused));
+  }
   if (report.cold_start) {
     box.append(el('h3', {}, 'Cold start'), el('p', {}, `${num(report.cold_start.median_seconds, 3)} s, median of ${report.cold_start.seconds.length}: ${report.cold_start.what}.`));
   }
@@ -362,13 +376,15 @@ function time() {
 function layers() {
   const data = report.layers;
   if (!data) return;
-  const box = section('layers', 'Layers', data.missing || `Batch ${data.batch}, ${data.runs} runs. Bytes are weights and output, a lower bound of the traffic.`);
+  const ceiling = report.ceiling || {};
+  const box = section('layers', 'Layers', data.missing || `Batch ${data.batch}, ${data.runs} runs. Bytes are weights and output, a lower bound of the traffic. ` +
+    (ceiling.gmac_per_second ? `The ceiling, ${num(ceiling.gmac_per_second, 1)} GMAC/s, is what ${ceiling.threads} threads multiply from registers, measured in this run; the best device throughput is ${percent(ceiling.share_reached || 0)} of it.`
+      : ceiling.missing || ''));
   if (data.missing) return;
   const rows = data.layers.filter(l => l.seconds_an_image > 0);
   const sum = rows.reduce((s, l) => s + l.seconds_an_image, 0);
   const counted = rows.filter(l => l.macs > 0);
   if (counted.length) {
-    const ceiling = report.ceiling || {};
     box.append(chart('Roofline: products a second by intensity', () => {
       const xs = counted.map(l => l.macs_per_byte), low = Math.min(...xs) / 1.5, high = Math.max(...xs) * 1.5;
       const sets = [{label: 'layers (size: time)', data: counted.map(l => ({x: l.macs_per_byte, y: l.gmac_per_second})), backgroundColor: css('--real'),
