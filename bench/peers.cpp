@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -27,7 +28,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t kMostImages = 512;  // kept decoded for every engine: 77 MB at 224 x 224
-const std::set<std::string> kKnown = {"onnxruntime", "openvino", "torch", "tensorflow"};
+const std::set<std::string> kKnown = {"onnxruntime", "openvino", "torch", "tensorflow", "tensorrt"};
 
 std::string cache_folder() {
   const auto set = [](const char* name) {
@@ -62,8 +63,9 @@ int run_command(const std::vector<std::string>& command,
   char bytes[4096];
   for (ssize_t got; (got = read(ends[0], bytes, sizeof bytes)) != 0;) {
     if (got < 0) {
-      if (errno == EINTR) continue;
-      break;
+      if (errno != EINTR) break;
+      kill(child, SIGINT);  // a signal that ends us is for it too: it keeps what it measured
+      continue;
     }
     for (const char byte : std::string_view(bytes, static_cast<std::size_t>(got))) {
       line += byte;
@@ -145,9 +147,13 @@ ordered_json run_peers(const Model& model, const PeerOptions& options, const std
   const std::string peers = fs::path(options.script).parent_path().string();
   const std::string environment = cache_folder() + "/peers";
   const std::string left_out = folder + "left_out.json";
-  options.say(fmt::format("\npeers ({}), in {}\n", options.names, environment));
-  if (run_command({"python3", peers + "/environment.py", environment, options.names, left_out},
-                  options.say) != 0) {
+  const std::string python = options.python.empty() ? environment + "/bin/python" : options.python;
+  options.say(fmt::format("\npeers ({}), {}\n", options.names, python));
+  if (!options.python.empty()) {
+    std::ofstream(left_out) << "[]";  // what it lacks is found when it is imported
+  } else if (run_command(
+                 {"python3", peers + "/environment.py", environment, options.names, left_out},
+                 options.say) != 0) {
     throw Error(PH_IO, fmt::format("--peers: no virtual environment in {}; python3 with venv is "
                                    "needed (Debian: python3-venv)",
                                    environment));
@@ -185,13 +191,17 @@ ordered_json run_peers(const Model& model, const PeerOptions& options, const std
   write_npy(folder + "pixels.npy", pixels, labels.size(), info);
   std::ofstream(folder + "labels.json") << labels.dump();
   const std::string out = folder + "peers.json";
-  const std::string names =
-      options.names == "auto" ? "onnxruntime,openvino,torch,tensorflow" : options.names;
-  const int status = run_command({environment + "/bin/python",
+  const bool gpu = options.device.starts_with("cuda");
+  const std::string names = options.names != "auto" ? options.names
+                            : gpu                   ? "onnxruntime,torch,tensorflow,tensorrt"
+                                                    : "onnxruntime,openvino,torch,tensorflow";
+  const int status = run_command({python,
                                   options.script,
                                   file,
                                   "--library",
                                   library_path(),
+                                  "--device",
+                                  gpu ? options.device : "cpu",
                                   "--threads",
                                   std::to_string(options.threads),
                                   "--batch",

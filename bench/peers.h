@@ -12,7 +12,9 @@
 namespace pronghorn::bench {
 
 struct PeerOptions {
-  std::string names;  // "auto" or a list with commas
+  std::string names;   // "auto" or a list with commas
+  std::string python;  // of an environment that is there; "": one is made
+  std::string device;  // of Pronghorn; "cuda..." compares engines on the GPU
   int threads = 1;
   std::vector<int> batches;
   double seconds = 3;
@@ -20,14 +22,14 @@ struct PeerOptions {
   Resize resize;
   std::function<std::int64_t(const std::string& label)> class_of;
   std::function<void(const std::string& line)> say;
-  std::string script, python;  // found by find_peers()
+  std::string script;  // found by find_peers()
 };
 
-// Finds the script (PRONGHORN_PEERS, else beside the program) and a Python. Throws Error saying
-// what is missing, or which peer is unknown.
+// Finds the script (PRONGHORN_PEERS, else beside the program). Throws Error saying what is missing,
+// or which peer is unknown.
 void find_peers(PeerOptions& options);
 
-// Makes the virtual environment in the user's cache when it is not there, runs, and returns the
+// Makes the virtual environment in the user's cache when none is given, runs, and returns the
 // JSON that the script wrote: `results`, `checks`, `left_out`. `folder` takes temporary files.
 nlohmann::ordered_json run_peers(const Model& model, const PeerOptions& options,
                                  const std::string& folder);

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,11 +29,12 @@ import float_network  # noqa: E402
 import pronghorn_abi  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+STOP = []  # not empty once Ctrl-C was pressed: the round under way ends, the rest is left
 
 
 # Each maker gives (precision, version, run) for every precision that it has here; `run` takes u8 NHWC
 # pixels and returns float scores. One that cannot be had raises, and the reason is reported.
-def onnxruntime_peer(model, float_model, threads, precisions):
+def onnxruntime_peer(model, float_model, threads, precisions, gpu):
     import onnxruntime as ort
 
     def session(path, providers):
@@ -43,16 +45,25 @@ def onnxruntime_peer(model, float_model, threads, precisions):
         made = ort.InferenceSession(str(path), options, providers=providers)
         name = made.get_inputs()[0].name
         return lambda x: made.run(None, {name: x})[0]
-    yield "int8", ort.__version__, session(model, ["CPUExecutionProvider"])
-    if precisions:
-        yield "float32", ort.__version__, session(float_model, ["CPUExecutionProvider"])
-    if "TensorrtExecutionProvider" in ort.get_available_providers():
+    have = ort.get_available_providers()
+    if not gpu:
+        yield "int8", ort.__version__, session(model, ["CPUExecutionProvider"])
+        if precisions:
+            yield "float32", ort.__version__, session(float_model, ["CPUExecutionProvider"])
+        return
+    if "CUDAExecutionProvider" not in have and "TensorrtExecutionProvider" not in have:
+        raise RuntimeError(f"built without a GPU: it has {', '.join(have)}")
+    if "CUDAExecutionProvider" in have:
+        yield "float32 cuda", ort.__version__, session(float_model, ["CUDAExecutionProvider"])
+    if "TensorrtExecutionProvider" in have:
         yield "int8 TensorRT", ort.__version__, session(
             model, [("TensorrtExecutionProvider", {"trt_int8_enable": True,
                                                    "trt_fp16_enable": True})])
 
 
-def openvino_peer(model, float_model, threads, precisions):
+def openvino_peer(model, float_model, threads, precisions, gpu):
+    if gpu:
+        raise RuntimeError("has no NVIDIA device")
     import openvino as ov
     core = ov.Core()
 
@@ -70,63 +81,182 @@ def openvino_peer(model, float_model, threads, precisions):
             yield "bf16", version, compiled(float_model, "bf16")
 
 
-def torch_peer(model, float_model, threads, precisions):
+def torch_peer(model, float_model, threads, precisions, gpu):
     import onnx
     import torch
+    import torch._inductor.config
     from float_network import torch_module
+    if gpu and not torch.cuda.is_available():
+        raise RuntimeError("PyTorch sees no NVIDIA card")
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = True
+    # Weights become constants of the compiled code, in the layout that its kernels like best.
+    torch._inductor.config.freezing = not gpu
+    device = "cuda" if gpu else "cpu"
     loaded = onnx.load(float_model)
+    dtypes = [("float32", torch.float32)]
+    if precisions or gpu:
+        dtypes.append(("fp16", torch.float16) if gpu else ("bf16", torch.bfloat16))
+    for label, dtype in dtypes:
+        module = torch_module(loaded).to(device)
+        module = module.to(dtype) if dtype != torch.float32 else module
 
-    def runner(module, device):
-        def run(x):
+        def eager(x, module=module):
             with torch.inference_mode():
                 return module(torch.from_numpy(x).to(device)).cpu().numpy()
-        return run
-    for device in ["cpu"] + (["cuda"] if torch.cuda.is_available() else []):
-        dtypes = [("float32", torch.float32)]
-        if precisions:
-            dtypes.append(("fp16", torch.float16) if device == "cuda" else ("bf16", torch.bfloat16))
-        for label, dtype in dtypes:
-            module = torch_module(loaded).to(device)
-            module = module.to(dtype) if dtype != torch.float32 else module
-            yield f"{label} {device}", torch.__version__, runner(module, device)
-            yield f"{label} {device} compiled", torch.__version__, runner(
-                torch.compile(module, mode="max-autotune-no-cudagraphs" if device == "cpu"
-                              else "max-autotune"), device)
+        yield f"{label} {device}", torch.__version__, eager
+        if gpu:
+            yield f"{label} {device} graph", torch.__version__, torch_graph(module)
+        if not gpu or label == "fp16":
+            compiled = torch.compile(module, mode="max-autotune-no-cudagraphs")
+            yield (f"{label} {device} compiled", torch.__version__,
+                   torch_graph(compiled) if gpu else lambda x, c=compiled: eager(x, c))
 
 
-def tensorflow_peer(model, float_model, threads, precisions):
+def torch_graph(module):
+    """One CUDA graph for each batch size, made when it is first seen; pinned memory to and from."""
+    import torch
+    graphs = {}
+
+    def run(x):
+        if x.shape[0] not in graphs:
+            source = torch.empty(x.shape, dtype=torch.uint8, device="cuda")
+            host = torch.empty(x.shape, dtype=torch.uint8, pin_memory=True)
+            stream = torch.cuda.Stream()
+            with torch.inference_mode():
+                with torch.cuda.stream(stream):
+                    for _ in range(3):
+                        module(source)
+                torch.cuda.synchronize()
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graph):
+                    result = module(source)
+            back = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+            graphs[x.shape[0]] = graph, source, host, result, back
+        graph, source, host, result, back = graphs[x.shape[0]]
+        host.numpy()[...] = x
+        source.copy_(host, non_blocking=True)
+        graph.replay()
+        back.copy_(result, non_blocking=True)
+        torch.cuda.synchronize()
+        return back.numpy().copy()
+    return run
+
+
+def tensorflow_peer(model, float_model, threads, precisions, gpu):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import onnx
     import tensorflow as tf
     from float_network import tensorflow_function
+    if gpu and not tf.config.list_physical_devices("GPU"):
+        raise RuntimeError("TensorFlow sees no GPU")
     run = tensorflow_function(onnx.load(float_model), threads)
-    yield "float32", tf.__version__, lambda x: run(tf.constant(x)).numpy()
+    name = "float32 cuda" if gpu else "float32"
+    yield name, tf.__version__, lambda x: run(tf.constant(x)).numpy()
+    if not gpu:
+        return
+    # TF-TRT replaces parts of a saved model; not in every build of TensorFlow.
+    from tensorflow.python.compiler.tensorrt import trt_convert
+    shape = [None, *[d.dim_value for d in
+                     onnx.load(float_model).graph.input[0].type.tensor_type.shape.dim][1:]]
+    module = tf.Module()
+    module.run = tf.function(run.python_function,
+                             input_signature=[tf.TensorSpec(shape, tf.uint8)])
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=module.run)
+        converter = trt_convert.TrtGraphConverterV2(input_saved_model_dir=folder,
+                                                    precision_mode="FP16")
+        converted = converter.convert()
+    key = list(converted.structured_input_signature[1])[0]
+
+    def run_converted(x):
+        result = converted(**{key: tf.constant(x)})
+        return (list(result.values()) if isinstance(result, dict) else result)[0].numpy()
+    yield "fp16 TF-TRT", tf.__version__, run_converted
+
+
+def tensorrt_peer(model, float_model, threads, precisions, gpu):
+    """NVIDIA's own engine, from the quantized ONNX file."""
+    if not gpu:
+        raise RuntimeError("needs an NVIDIA card; give --device cuda")
+    import tensorrt as trt
+    import torch
+    log = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(log)
+    network = builder.create_network(0)
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(pathlib.Path(model).read_bytes()):
+        raise RuntimeError(f"does not read the file: {parser.get_error(0).desc()}")
+    name = network.get_input(0).name
+    shape = list(network.get_input(0).shape)[1:]
+    profile = builder.create_optimization_profile()
+    profile.set_shape(name, (1, *shape), (32, *shape), (128, *shape))
+    config = builder.create_builder_config()
+    config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise RuntimeError("builds no engine of the file")
+    engine = trt.Runtime(log).deserialize_cuda_engine(plan)
+    context = engine.create_execution_context()
+    output = network.get_output(0).name
+    classes = list(network.get_output(0).shape)[-1]
+    stream = torch.cuda.Stream()
+
+    def run(x):
+        with torch.cuda.stream(stream):
+            source = torch.from_numpy(x).cuda()
+            scores = torch.empty((x.shape[0], classes), device="cuda")
+            context.set_input_shape(name, x.shape)
+            context.set_tensor_address(name, source.data_ptr())
+            context.set_tensor_address(output, scores.data_ptr())
+            context.execute_async_v3(stream.cuda_stream)
+            return scores.cpu().numpy()
+    yield "int8", trt.__version__, run
 
 
 MAKERS = {"onnxruntime": onnxruntime_peer, "openvino": openvino_peer, "torch": torch_peer,
-          "tensorflow": tensorflow_peer}
+          "tensorflow": tensorflow_peer, "tensorrt": tensorrt_peer}
 
 
-def peers_of(names, model, float_model, threads, precisions, sample, left_out):
-    """{(system, precision): (version, run)}; what fails goes to left_out with its reason."""
+def quietly(work):
+    """work(), with what libraries write to file descriptor 2 dropped; TensorFlow greets at length."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        return work()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def peers_of(names, model, float_model, threads, precisions, gpu, sample, left_out):
+    """{(system, precision): (version, run, seconds to set it up)}; what fails goes to left_out with its
+    reason."""
     made = {}
     for name in names:
+        if STOP:
+            left_out.append({"system": name, "reason": "interrupted"})
         if any(entry["system"] == name for entry in left_out):
             continue
         try:
-            for precision, version, run in MAKERS[name](model, float_model, threads, precisions):
+            kinds = MAKERS[name](model, float_model, threads, precisions, gpu)
+            while True:
+                start = time.perf_counter()
+                kind = quietly(lambda kinds=kinds: next(kinds, None))
+                if kind is None:
+                    break
+                precision, version, run = kind
                 try:
-                    run(sample)
-                    made[name, precision] = (version, run)
+                    quietly(lambda run=run: run(sample))
+                    seconds = time.perf_counter() - start
+                    made[name, precision] = (version, run, seconds)
+                    print(f"  ready: {name} {precision}, {version} ({seconds:.1f} s)", flush=True)
                 except Exception as error:  # noqa: BLE001: any failure of a peer is a row left out
                     left_out.append({"system": f"{name} {precision}", "reason": reason_of(error)})
         except Exception as error:  # noqa: BLE001
             left_out.append({"system": name, "reason": reason_of(error)})
-    if "torch" in names and not any("cuda" in key[1] for key in made):
-        left_out.append({"system": "GPU engines (torch.compile, TensorRT, TF-TRT)",
-                         "reason": "no NVIDIA card that PyTorch sees"})
     return made
 
 
@@ -156,10 +286,12 @@ def measure(runners, pixels, rounds, seconds):
     """times[name]: the seconds a batch takes, of each round the fastest call and the median."""
     best = {name: [] for name in runners}
     median = {name: [] for name in runners}
-    for name, run in runners.items():
+    for run in runners.values():
         run(pixels)  # warm up: memory, caches, thread pools
     order = list(runners)
     for number in range(rounds):
+        if STOP and number > 0:
+            break  # what is there was measured whole
         for name in order[number % len(order):] + order[:number % len(order)]:
             times = []
             end = time.perf_counter() + seconds
@@ -181,7 +313,7 @@ def compare(args, runners, images, truth, batches):
     """Accuracy of each on the same images, then speed in alternating rounds."""
     checks, labelled = {}, truth >= 0
     ours = scores_of(runners["pronghorn", "int8"][1], images)
-    for key, (_, run) in runners.items():
+    for key, (_, run, _) in runners.items():
         scores = ours if key == ("pronghorn", "int8") else scores_of(run, images)
         guess = scores.argmax(1)
         top1 = float((guess[labelled] == truth[labelled]).mean()) if labelled.any() else None
@@ -192,25 +324,29 @@ def compare(args, runners, images, truth, batches):
                        "score_range": float(np.ptp(ours))}
     results = []
     for batch in batches:
+        if STOP:
+            break
         pixels = np.ascontiguousarray(images[np.arange(batch) % len(images)])
-        best, median = measure({k: run for k, (_, run) in runners.items()}, pixels, args.rounds,
+        best, median = measure({k: run for k, (_, run, _) in runners.items()}, pixels, args.rounds,
                                args.seconds)
         mine = median["pronghorn", "int8"]
-        for key, (version, _) in runners.items():
+        for key, (version, _, setup) in runners.items():
             ratio = statistics.median(t / m for t, m in zip(median[key], mine))
             results.append({"system": key[0], "precision": key[1], "version": version,
                             "kind": "device", "batch": batch, "threads": args.threads,
                             "images_per_second": batch / statistics.median(median[key]),
                             "images_per_second_best": batch / min(best[key]),
                             "pronghorn_ratio": ratio, "top1": checks[key]["top1"],
-                            "agreement": checks[key]["agreement"],
+                            "agreement": checks[key]["agreement"], "setup_seconds": setup,
                             "round_medians_ms": [1e3 * t for t in median[key]],
                             "round_minima_ms": [1e3 * t for t in best[key]]})
-        # Round by round, against whichever INT8 peer was faster in that round: what the machine does
+        # Round by round, against whichever peer of INT8 was fastest in that round: what the machine does
         # to all alike cancels out.
-        others = [k for k in runners if k[0] != "pronghorn" and k[1].startswith("int8")]
+        # On a GPU few have INT8, so all of them are compared with.
+        others = [k for k in runners if k[0] != "pronghorn" and (
+            args.device.startswith("cuda") or k[1].startswith("int8"))]
         if others:
-            ratios = [min(median[p][i] for p in others) / mine[i] for i in range(args.rounds)]
+            ratios = [min(median[p][i] for p in others) / mine[i] for i in range(len(mine))]
             results[-len(runners)] |= {
                 "best_peer": min(others, key=lambda k: statistics.median(median[k]))[0],
                 "ratio_to_best_peer": statistics.median(ratios),
@@ -231,6 +367,7 @@ def main():
     parser.add_argument("model", type=pathlib.Path, help="ONNX QDQ file with a u8 NHWC input")
     parser.add_argument("--library", default=str(ROOT / "build" / "libpronghorn.so"))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", default="cpu", help="of Pronghorn; cuda compares GPU engines")
     parser.add_argument("--batch", default="1,32")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each peer in each round")
@@ -242,6 +379,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path,
                         help="JSON; default: bench/results/peers-<threads>t.json")
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, lambda *_: STOP.append(True))
 
     import onnx
     graph = onnx.load(args.model).graph
@@ -264,7 +402,10 @@ def main():
     truth = np.array(json.loads(pathlib.Path(args.labels).read_text()) if args.labels
                      else [-1] * len(images))
     left_out = json.loads(pathlib.Path(args.left_out).read_text()) if args.left_out else []
-    ours = pronghorn_abi.Session(args.library, args.model, classes, "cpu", args.threads)
+    gpu = args.device.startswith("cuda")
+    start = time.perf_counter()
+    ours = pronghorn_abi.Session(args.library, args.model, classes, args.device, args.threads)
+    setup = time.perf_counter() - start
     judge = pronghorn_abi.Session(args.library, args.model, classes, "reference")
     sample = np.ascontiguousarray(images[:2])
     exact = ours.run(sample[:1]).tobytes() == judge.run(sample[:1]).tobytes()
@@ -275,16 +416,18 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         float_model = pathlib.Path(folder) / "float.onnx"
         onnx.save(float_network.strip(args.model), float_model)
-        runners = {("pronghorn", "int8"): (f"{ours.version} {ours.isa}", ours.run)}
+        runners = {("pronghorn", "int8"): (f"{ours.version} {ours.isa}", ours.run, setup)}
         if args.precisions:
             try:
-                floats = pronghorn_abi.Session(args.library, float_model, classes, "cpu",
+                start = time.perf_counter()
+                floats = pronghorn_abi.Session(args.library, float_model, classes, args.device,
                                                args.threads)
                 floats.run(sample[:1])
-                runners["pronghorn", "float32"] = (floats.version, floats.run)
+                runners["pronghorn", "float32"] = (floats.version, floats.run,
+                                                   time.perf_counter() - start)
             except RuntimeError as error:
                 left_out.append({"system": "pronghorn float32", "reason": reason_of(error)})
-        runners |= peers_of(names, args.model, float_model, args.threads, args.precisions,
+        runners |= peers_of(names, args.model, float_model, args.threads, args.precisions, gpu,
                             sample[:1], left_out)
         results, checks = compare(args, runners, images, truth, batches)
     for entry in left_out:
@@ -294,7 +437,7 @@ def main():
     out.parent.mkdir(parents=True, exist_ok=True)
     report = {"schema": 1, "command": " ".join(["bench/peers/compare.py"] + sys.argv[1:]),
               "machine": machine(), "model": args.model.name, "verified": exact,
-              "checks": checks, "results": results, "left_out": left_out}
+              "checks": checks, "results": results, "left_out": left_out, "partial": bool(STOP)}
     temporary = out.with_name(out.name + ".part")
     temporary.write_text(json.dumps(report, indent=1) + "\n")
     temporary.replace(out)

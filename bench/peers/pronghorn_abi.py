@@ -5,6 +5,9 @@ import ctypes
 import numpy as np
 
 
+_DONE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
+
+
 class _SessionOptions(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("device", ctypes.c_char_p),
                 ("threads", ctypes.c_int32)]
@@ -54,3 +57,14 @@ class Session:
             self._session, pixels.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_int64(pixels.shape[0]), outputs.ctypes.data_as(ctypes.c_void_p)))
         return outputs
+
+    def submit(self, pixels, done):
+        """Queues one image; done(message or None) is called on a thread of the session. What is returned
+        has to live until then."""
+        assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous
+        outputs = np.empty((pixels.shape[0], self._classes), np.float32)
+        ended = _DONE(lambda _, status, message: done(message.decode() if status else None))
+        self._check(self._lib.ph_session_submit(
+            self._session, pixels.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(pixels.shape[0]),
+            outputs.ctypes.data_as(ctypes.c_void_p), ended, None))
+        return pixels, outputs, ended
