@@ -54,9 +54,11 @@ struct Flags {
   std::string trace;
   double sustained = 0;
   int cold_starts = 0;
+  double most_seconds = 0;
   std::string price;
   std::string prices;
   std::string peers;
+  std::string peers_python;
   bool watch = false;
 };
 
@@ -221,7 +223,7 @@ void run_bench(const Flags& flags, Context& context) {
                            : bench::parse_prices(read_whole(flags.prices), flags.prices);
   std::optional<bench::Price> price;
   if (!flags.price.empty()) price = bench::choose_price(flags.price, prices);
-  bench::PeerOptions peers{flags.peers,
+  bench::PeerOptions peers{flags.peers, flags.peers_python, flags.device.device,
                            flags.device.threads > 0 ? flags.device.threads : available_cores()};
   if (!flags.peers.empty()) bench::find_peers(peers);  // what is wrong with it is said now
   const TemporaryFolder folder;
@@ -235,6 +237,7 @@ void run_bench(const Flags& flags, Context& context) {
   options.threads = flags.device.threads;
   options.hint = flags.hint;
   options.seconds = flags.seconds;
+  options.most_seconds = flags.most_seconds;
   options.repeats = flags.repeats;
   options.kinds = flags.kinds;
   options.dataset = flags.dataset;
@@ -332,7 +335,17 @@ void run_bench(const Flags& flags, Context& context) {
     peers.resize = options.resize;
     peers.class_of = options.class_of;
     peers.say = show;
-    report.sections["peers"] = bench::run_peers(model, peers, folder.file(""));
+    peers.device = report.device.name;
+    try {
+      report.sections["peers"] = bench::run_peers(model, peers, folder.file(""));
+    } catch (const Error& error) {
+      // What was measured before is kept.
+      report.sections["peers"] = {{"results", nlohmann::ordered_json::array()},
+                                  {"left_out", {{{"system", "all"}, {"reason", error.what()}}}}};
+      if (!interrupted()) context.exit_status = kExitError;
+      show(fmt::format("  {}\n", error.what()));
+    }
+    report.partial = report.partial || interrupted();
   }
 
   std::string text = "\n";
@@ -383,9 +396,13 @@ void add_load_options(CLI::App& command, Flags& flags) {
       ->capture_default_str();
   command
       .add_option("--repeats", flags.repeats,
-                  "Times that the whole series is measured; they must agree within 3 %")
+                  "Parts of the run whose medians must agree within 3 %")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
+  command
+      .add_option("--most-seconds", flags.most_seconds,
+                  "Time for a measurement that does not settle (default: four times --seconds)")
+      ->check(CLI::Range(0.01, 86400.0));
   command
       .add_option("--dataset", flags.dataset,
                   "Real throughput over exactly so many images, repeating the given ones")
@@ -412,14 +429,19 @@ void add_load_options(CLI::App& command, Flags& flags) {
       ->check(CLI::Range(1, 4096));
   command.add_option("--trace", flags.trace, "Replay requests: a file of seconds, one a line");
   command
-      .add_option("--sustained", flags.sustained, "Seconds of a long run, shown second by second")
+      .add_option("--sustained", flags.sustained,
+                  "Seconds of a long run, shown second by second; 8 or more")
       ->check(CLI::Range(1.0, 86400.0));
   command.add_flag("--watch", flags.watch, "Show the sustained run live; Ctrl-C ends it");
   command.add_option("--cold-start", flags.cold_starts, "Start this many new processes")
       ->check(CLI::Range(1, 1000));
   command.add_option("--peers", flags.peers,
                      "Compare with other engines in the same run: auto, or names "
-                     "(onnxruntime,openvino,torch,tensorflow)");
+                     "(onnxruntime,openvino,torch,tensorflow,tensorrt)");
+  command
+      .add_option("--peers-python", flags.peers_python,
+                  "Python that has the engines, instead of a virtual environment of its own")
+      ->check(CLI::ExistingFile);
 }
 
 void add_output_options(CLI::App& command, Flags& flags) {

@@ -48,10 +48,26 @@ TEST_F(Report, HoldsEverySectionThatWasAskedFor) {
   EXPECT_EQ(json["concurrency"].size(), 2u);
   EXPECT_EQ(json["rates"].size(), 2u);
   EXPECT_EQ(json["trace"]["queries"], 3);
-  EXPECT_GT(json["sustained"]["images"], 0);
+  EXPECT_THAT(json["sustained"]["refused"].get<std::string>(),
+              HasSubstr("1 s are too few for a drift at batch"));
+  EXPECT_THAT(run.out, HasSubstr("8 slots of 1 s are needed"));
   EXPECT_GT(json["layers"]["layers"].size(), 3u);
   EXPECT_TRUE(json["energy"].contains("real"));
   EXPECT_GT(json["own_overhead"]["null_queries_per_second"], 10000);
+  EXPECT_EQ(json["own_overhead"]["null_queries_per_second_asked"], 200000);
+  EXPECT_TRUE(json["ceiling"].contains("gmac_per_second"));
+  for (const auto& result : json["results"]) {
+    const std::size_t rounds = result["round_series"].size();
+    EXPECT_EQ(result["rounds"], rounds);
+    EXPECT_GE(rounds, 2u);
+    EXPECT_LE(result["rounds_counted"], rounds);
+    if (result["kind"] == "device") continue;
+    const auto& stages = result["stages"];
+    for (const char* stage : {"read", "decode", "resize", "infer", "top5"}) {
+      EXPECT_GT(stages[std::string(stage) + "_seconds"], 0) << stage;
+    }
+    EXPECT_EQ(stages["copy_seconds"], 0);  // a processor works where the pixels are
+  }
   EXPECT_NEAR(json["cost"]["dollars_per_million_images"].get<double>(),
               0.5 * 1e6 / 3600 / json["cost"]["images_per_second"].get<double>(), 1e-9);
   const std::string csv = folder.read("out.csv");
@@ -72,7 +88,54 @@ TEST_F(Report, DatasetIsMeasuredExactly) {
   const auto json = folder.json("out.json");
   ASSERT_EQ(json["results"].size(), 1u);
   EXPECT_EQ(json["results"][0]["stages"]["images"], 50);
+  EXPECT_EQ(json["results"][0]["dataset"]["images"], 50);
+  EXPECT_EQ(json["results"][0]["dataset"]["asked"], 50);
+  EXPECT_NEAR(json["results"][0]["images_per_second"].get<double>(),
+              50 / json["results"][0]["dataset"]["seconds"].get<double>(), 1e-6);
   EXPECT_FALSE(std::filesystem::exists(folder.path("out.html")));
+}
+
+TEST_F(Report, PresetOf2020TakesASmallerDataset) {
+  const Outcome run = folder.run(
+      "bench --preset inaccel-2020 --dataset 256 --seconds 0.05 --no-report --json out.json " +
+      colours());
+  ASSERT_EQ(run.status, 0) << run.err;
+  const auto json = folder.json("out.json");
+  ASSERT_EQ(json["results"].size(), 1u);
+  EXPECT_EQ(json["results"][0]["kind"], "real");
+  EXPECT_EQ(json["results"][0]["batch"], 128);
+  EXPECT_EQ(json["results"][0]["dataset"]["images"], 256);
+}
+
+TEST_F(Report, AnInterruptedDatasetKeepsWhatItClassified) {
+  // timeout sends SIGTERM, as a batch system does.
+  const Outcome run = folder.run(
+      "bench --batch 4 --kind real --dataset 100000000 --seconds 0.05 --no-report --json "
+      "out.json " +
+          colours(),
+      "timeout 3");
+  EXPECT_THAT(run.err, HasSubstr("what was measured is kept and marked partial"));
+  const auto json = folder.json("out.json");
+  EXPECT_EQ(json["partial"], true);
+  ASSERT_EQ(json["results"].size(), 1u);
+  EXPECT_EQ(json["results"][0]["dataset"]["asked"], 100000000);
+  EXPECT_GT(json["results"][0]["dataset"]["images"], 0);
+  EXPECT_LT(json["results"][0]["dataset"]["images"], 100000000);
+  EXPECT_GT(json["results"][0]["images_per_second"], 0);
+}
+
+TEST_F(Report, PeersThatFailLeaveTheRest) {
+  folder.write("python", "#!/bin/sh\necho no engines here; exit 3\n");
+  std::filesystem::permissions(folder.path("python"), std::filesystem::perms::owner_all);
+  const Outcome run = folder.run(
+      "bench --batch 1 --kind device --seconds 0.05 --peers auto --peers-python ./python "
+      "--no-report --json out.json");
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.out, HasSubstr("ended with status 3"));
+  const auto json = folder.json("out.json");
+  EXPECT_EQ(json["results"].size(), 1u);
+  EXPECT_TRUE(json["peers"]["results"].empty());
+  EXPECT_EQ(json["peers"]["left_out"][0]["system"], "all");
 }
 
 TEST_F(Report, ComparesRuns) {

@@ -72,6 +72,32 @@ def drive_tables(page):
     check(sort == "descending", f"aria-sort is {sort}")
 
 
+def drive_sections(page, report):
+    """What was measured is shown, and figures of it are those of the JSON."""
+    shown = page.text_content("main").replace(",", "")
+    for key, words in (("scenarios", "MLPerf-like"), ("rates", "The knee"), ("threads", "efficiency"),
+                       ("sustained", "Sustained"), ("cold_start", "Cold start"),
+                       ("layers", "products/byte"), ("peers", "Peers in the same run")):
+        check(key not in report or words in shown, f"{key} is measured, but not shown")
+    ceiling = report.get("ceiling", {}).get("gmac_per_second", 0)
+    if ceiling:
+        check(f"{ceiling:.1f} GMAC/s" in shown, f"the ceiling of {ceiling:.1f} GMAC/s is not shown")
+    for result in report["results"]:
+        if "stages" in result and result["stages"]["images"]:
+            for stage in ("read", "decode", "resize", "copy", "infer", "top5"):
+                check(f"{stage} ms" in shown, f"the stage {stage} is not shown")
+        for part in result.get("round_series", []):
+            check(part["disturbed"].replace(",", "") in shown, f"not shown: {part['disturbed']}")
+    sustained = report.get("sustained", {})
+    if "images_per_second" in sustained:
+        check(f"{sustained['images_per_second']:.1f} images/s over" in shown,
+              "the sustained rate is not shown")
+    for peer in report.get("peers", {}).get("results", []):
+        check(peer["system"] in shown and peer["precision"] in shown, f"{peer['system']} is not shown")
+    for entry in report.get("peers", {}).get("left_out", []):
+        check(entry["reason"].replace(",", "") in shown, f"not shown: {entry['reason']}")
+
+
 def drawn(page):
     blank = page.evaluate("""() => [...document.querySelectorAll('canvas')].filter(c => {
       const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
@@ -101,6 +127,7 @@ def main():
         page.screenshot(path=folder / "light.png", full_page=True)
         light = page.evaluate("getComputedStyle(document.body).backgroundColor")
         if "results" in report:
+            drive_sections(page, report)
             drive_price(page, report)
             drive_tables(page)
             best = max(r["images_per_second"] for r in report["results"])
