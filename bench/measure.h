@@ -112,8 +112,8 @@ struct Verified {
   double max_error = 0;  // largest difference divided by that range
 };
 // Runs one or two of the images on the reference device and compares. Throws Error(PH_INTERNAL)
-// naming the first difference.
-Verified verify(const Model& model, const Session& session,
-                const std::vector<std::uint8_t>& pixels);
+// naming the first difference. `precision` is that of the session.
+Verified verify(const Model& model, const Session& session, const std::vector<std::uint8_t>& pixels,
+                const std::string& precision = "");
 
 }  // namespace pronghorn::bench

@@ -93,11 +93,10 @@ ordered_json to_json(const Measurement& measurement) {
 ordered_json to_json(const Report& report, const std::string& command) {
   ordered_json json{{"schema", kSchema}, {"command", command}};
   json["machine"] = to_json(report.machine);
-  json["device"] = {{"name", report.device.name},
-                    {"description", report.device.description},
-                    {"isa", report.device.isa},
-                    {"threads", report.threads},
-                    {"session_memory_bytes", report.session_memory_bytes}};
+  json["device"] = {
+      {"name", report.device.name},    {"description", report.device.description},
+      {"isa", report.device.isa},      {"threads", report.threads},
+      {"precision", report.precision}, {"session_memory_bytes", report.session_memory_bytes}};
   json["model"] = {{"name", report.model.name},
                    {"format", report.model.format},
                    {"quantized", report.model.quantized},

@@ -247,8 +247,11 @@ Report run(const Model& model, const Options& options) {
   report.model = model.info();
   report.resize = options.resize;
   report.images.generated = options.images.empty();
-  const Session session(model, options.device, options.threads, options.hint);
+  const Session session(model, options.device, options.threads, options.hint, options.precision);
   report.threads = options.threads > 0 ? options.threads : available_cores();
+  report.precision = options.precision == "fp16" ? "fp16"
+                     : model.info().quantized    ? "int8"
+                                                 : "float32";
   report.device = session.device();
 
   // The first result, before anything that only the benchmark needs.
@@ -276,7 +279,7 @@ Report run(const Model& model, const Options& options) {
   const int largest = *std::max_element(options.batches.begin(), options.batches.end());
   const std::vector<std::uint8_t> pixels =
       decode_some(images, options.resize, session.pixel_bytes(), std::clamp(largest, 2, 64));
-  report.verified = verify(model, session, pixels);
+  report.verified = verify(model, session, pixels, options.precision);
   if (options.on_verified) options.on_verified(report.verified);
 
   RoundPlan plan;

@@ -35,6 +35,7 @@ struct Report {
   DeviceInfo device;
   ModelInfo model;
   int threads = 0;
+  std::string precision;  // "int8", "float32", "fp16"
   Resize resize;
   ImagesUsed images;
   Verified verified;
@@ -55,6 +56,7 @@ struct Options {
   std::string device;       // "" is auto
   int threads = 0;          // 0: every core
   std::string hint;         // "" is auto
+  std::string precision;    // "" is the model's own
   double seconds = 3;       // for each measurement, at least
   double most_seconds = 0;  // for each that does not settle; 0: four times `seconds`
   int repeats = 2;          // parts of the run whose medians must agree

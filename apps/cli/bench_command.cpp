@@ -181,6 +181,9 @@ std::vector<std::string> cold_start_command(const Flags& flags, const TemporaryF
   if (!flags.device.device.empty()) {
     command.insert(command.end(), {"--device", flags.device.device});
   }
+  if (!flags.device.precision.empty()) {
+    command.insert(command.end(), {"--precision", flags.device.precision});
+  }
   return command;
 }
 
@@ -188,7 +191,7 @@ std::vector<std::string> cold_start_command(const Flags& flags, const TemporaryF
 void show_profile(const Flags& flags, const Context& context, const Model& model,
                   OutputFile& json_file) {
   const int threads = std::max(flags.device.threads, 1);
-  const Session session(model, flags.device.device, threads, flags.hint);
+  const Session session(model, flags.device.device, threads, flags.hint, flags.device.precision);
   const bench::Photograph photograph = bench::make_photograph(bench::kDefaultSeed, 0);
   const std::vector<std::span<const std::byte>> generated = {photograph.jpeg};
   const std::vector<std::string> names = {"generated-0.jpg"};
@@ -196,7 +199,7 @@ void show_profile(const Flags& flags, const Context& context, const Model& model
       flags.images.empty() ? Source::memory(generated, names) : Source::open(flags.images);
   const std::vector<std::uint8_t> pixels =
       bench::decode_some(images, flags.resize.of(model.info()), session.pixel_bytes(), 8);
-  const bench::Verified verified = bench::verify(model, session, pixels);
+  const bench::Verified verified = bench::verify(model, session, pixels, flags.device.precision);
   const bench::Profile profile =
       bench::profile(session, flags.device.device, threads, flags.batches.front(), flags.seconds,
                      pixels, interrupted);
@@ -236,6 +239,7 @@ void run_bench(const Flags& flags, Context& context) {
   options.device = flags.device.device;
   options.threads = flags.device.threads;
   options.hint = flags.hint;
+  options.precision = flags.device.precision;
   options.seconds = flags.seconds;
   options.most_seconds = flags.most_seconds;
   options.repeats = flags.repeats;

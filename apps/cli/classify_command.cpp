@@ -68,7 +68,8 @@ void classify(const Flags& flags, Context& context) {
   const Model model = open_model(flags.model);
   const ModelInfo info = model.info();
   const Resize resize = flags.resize.of(info);
-  const Session session(model, flags.device.device, flags.device.threads);
+  const Session session(model, flags.device.device, flags.device.threads, "",
+                        flags.device.precision);
   const int top_count = static_cast<int>(std::min<std::int64_t>(flags.top, info.classes));
 
   std::int64_t total = 0;

@@ -114,7 +114,8 @@ void eval(const Flags& flags, Context& context) {
   const Resize resize = flags.resize.of(info);
   Source source = Source::open(flags.images);
   if (flags.limit > 0 && flags.limit < source.size()) source = source.repeat(flags.limit);
-  const Session session(model, flags.device.device, flags.device.threads);
+  const Session session(model, flags.device.device, flags.device.threads, "",
+                        flags.device.precision);
   const Tally tally = evaluate(model, session, source, resize, flags, "eval", true);
   const double rate = static_cast<double>(source.size()) / std::max(tally.seconds, 1e-9);
 
@@ -160,7 +161,8 @@ void eval(const Flags& flags, Context& context) {
     ModelFlags other_flags = flags.model;
     other_flags.model = flags.compare;
     const Model other = open_model(other_flags);
-    const Session other_session(other, flags.device.device, flags.device.threads);
+    const Session other_session(other, flags.device.device, flags.device.threads, "",
+                                flags.device.precision);
     const Tally second = evaluate(other, other_session, source, resize, flags, "compare", false);
     std::int64_t both = 0, equal = 0;
     for (std::size_t i = 0; i < tally.answers.size(); ++i) {

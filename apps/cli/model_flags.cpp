@@ -116,6 +116,11 @@ void DeviceFlags::add(CLI::App& command) {
                      "Device name of `pronghorn devices` (default: the best)");
   command.add_option("-t,--threads", threads, "CPU threads (default: every core)")
       ->check(CLI::Range(1, 4096));
+  command
+      .add_option("--precision", precision,
+                  "model: integers for a quantized model, else float32 (default); fp16: half "
+                  "precision, on cuda devices")
+      ->check(CLI::IsMember({"model", "fp16"}));
 }
 
 nlohmann::ordered_json to_json(const ModelInfo& info, const std::string& name) {

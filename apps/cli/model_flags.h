@@ -32,6 +32,7 @@ struct ResizeFlags {
 struct DeviceFlags {
   std::string device;
   int threads = 0;
+  std::string precision;  // "" is the model's own
   void add(CLI::App& command);
 };
 

@@ -230,6 +230,10 @@ typedef struct ph_session_options {
   /* "auto" (NULL), "throughput": an image keeps to one thread, "latency": all threads share each
    * image. The last two bind the session's own threads to processors. Since 0.4. */
   const char* hint;
+  /* "model" (NULL): integers for a quantized model, else float32. "fp16": activations and weights
+   * in half precision, sums in float32, on the cuda devices; a quantized model's weights are then
+   * the numbers that they stand for. Since 0.4. */
+  const char* precision;
 } ph_session_options;
 
 /* PH_UNSUPPORTED names each op that the device does not take, and why. */

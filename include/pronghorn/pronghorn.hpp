@@ -437,14 +437,15 @@ using ClassifyStats = ph_classify_stats;
 
 class Session {
  public:
-  // `hint`: "" or "auto", "throughput", "latency", as in ph_session_options.
+  // `hint`: "" or "auto", "throughput", "latency", `precision`: "" or "model", "fp16", as in
+  // ph_session_options.
   explicit Session(const Model& model, const std::string& device = "", int threads = 0,
-                   const std::string& hint = "")
+                   const std::string& hint = "", const std::string& precision = "")
       : classes_(model.info().classes),
         pixel_bytes_(model.info().pixel_bytes()),
         input_elements_(model.info().input_elements()) {
     const ph_session_options options{sizeof(ph_session_options), detail::or_null(device), threads,
-                                     detail::or_null(hint)};
+                                     detail::or_null(hint), detail::or_null(precision)};
     ph_session* session = nullptr;
     check(ph_session_create(model.get(), &options, &session));
     handle_.reset(session);

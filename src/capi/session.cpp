@@ -39,6 +39,13 @@ device::Hint hint_of(const char* hint) {
   base::fail(base::Status::kInvalidArgument, "hint is \"{}\"; auto, throughput or latency", name);
 }
 
+device::Precision precision_of(const char* precision) {
+  const std::string_view name = precision == nullptr ? "model" : precision;
+  if (name == "model") return device::Precision::kModel;
+  if (name == "fp16") return device::Precision::kFp16;
+  base::fail(base::Status::kInvalidArgument, "precision is \"{}\"; model or fp16", name);
+}
+
 }  // namespace
 
 ph_status ph_session_create(const ph_model* model, const ph_session_options* options,
@@ -53,8 +60,9 @@ ph_status ph_session_create(const ph_model* model, const ph_session_options* opt
     for (std::size_t i = 0; *session == nullptr; ++i) {
       const auto device = runtime::open_device(names[i]);
       try {
-        *session = new ph_session(std::make_unique<runtime::Session>(
-            model->graph, device, given.threads, hint_of(given.hint)));
+        *session = new ph_session(
+            std::make_unique<runtime::Session>(model->graph, device, given.threads,
+                                               hint_of(given.hint), precision_of(given.precision)));
       } catch (const base::Error& error) {
         if (error.status() != base::Status::kUnsupported || i + 1 == names.size()) throw;
       }

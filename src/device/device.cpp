@@ -13,6 +13,11 @@ std::string Refusal::message() const {
 
 std::unique_ptr<Program> compile_or_throw(Device& device, std::shared_ptr<const graph::Graph> graph,
                                           const CompileOptions& options) {
+  if (!device.offers(options.precision)) {
+    base::fail(base::Status::kUnsupported,
+               "device {} does not compute in precision fp16; the cuda devices do",
+               device.properties().name);
+  }
   CompileResult result = device.compile(std::move(graph), options);
   if (const auto* refusal = std::get_if<Refusal>(&result)) {
     base::fail(base::Status::kUnsupported, "device {} cannot run this graph:\n{}",

@@ -31,9 +31,14 @@ struct DeviceProperties {
 // to processors; kAuto does not, for it may live in a program with threads of its own.
 enum class Hint { kAuto, kThroughput, kLatency };
 
+// How numbers are held: as the model has them (integers where it is quantized, else binary32), or
+// activations and weights of a float model as binary16 with sums in binary32.
+enum class Precision { kModel, kFp16 };
+
 struct CompileOptions {
   int threads = 0;  // host threads that one submission may use; 0: every core of this process
   Hint hint = Hint::kAuto;
+  Precision precision = Precision::kModel;  // one of those that the device offers
 };
 
 struct RefusedOp {
@@ -97,6 +102,8 @@ class Device {
   // `graph` is float or integer form (passes::lower_quantized is the caller's job).
   virtual CompileResult compile(std::shared_ptr<const graph::Graph> graph,
                                 const CompileOptions& options) = 0;
+  // Whether compile() takes it.
+  virtual bool offers(Precision precision) const { return precision == Precision::kModel; }
   // Passes for machine learning on `threads` host threads (0: every core); nullptr where the device
   // has none.
   virtual std::unique_ptr<Learner> learner(int) { return nullptr; }
@@ -107,7 +114,8 @@ class Device {
   virtual std::optional<double> energy_joules() const { return std::nullopt; }
 };
 
-// compile() for callers to whom a refusal is an error: throws Error(kUnsupported) with its message.
+// compile() for callers to whom a refusal is an error: throws Error(kUnsupported) with its message,
+// or that the device does not offer the precision.
 std::unique_ptr<Program> compile_or_throw(Device& device, std::shared_ptr<const graph::Graph> graph,
                                           const CompileOptions& options = {});
 

@@ -16,8 +16,12 @@ namespace {
 constexpr std::int64_t kFloatPiece = 16;
 constexpr std::size_t kMostTogether = 64;
 
-std::shared_ptr<const graph::Graph> lowered(std::shared_ptr<const graph::Graph> model) {
+std::shared_ptr<const graph::Graph> lowered(std::shared_ptr<const graph::Graph> model,
+                                            device::Precision precision) {
   if (!graph::is_quantized(*model)) return model;
+  if (precision == device::Precision::kFp16) {
+    return std::make_shared<const graph::Graph>(graph::passes::drop_quantization(*model));
+  }
   return std::make_shared<const graph::Graph>(graph::passes::lower_quantized(*model));
 }
 
@@ -41,7 +45,7 @@ void check_batch(std::int64_t batch) {
 }  // namespace
 
 Session::Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<device::Device> device,
-                 int threads, device::Hint hint)
+                 int threads, device::Hint hint, device::Precision precision)
     : model_(std::move(model)), device_(std::move(device)) {
   if (threads < 0) {
     base::fail(base::Status::kInvalidArgument, "threads is {}; 0 (every core) or more", threads);
@@ -64,8 +68,8 @@ Session::Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<devi
                input.name, model_->name, graph::name_of(input.dtype));
   }
   classes_ = output.shape.size();
-  program_ =
-      device::compile_or_throw(*device_, lowered(model_), {.threads = threads_, .hint = hint});
+  program_ = device::compile_or_throw(*device_, lowered(model_, precision),
+                                      {.threads = threads_, .hint = hint, .precision = precision});
 }
 
 Session::~Session() {

@@ -24,10 +24,12 @@ namespace pronghorn::runtime {
 class Session {
  public:
   // `model` is float or QDQ; QDQ is lowered to the integer law here. `threads` 0: every core.
-  // Throws Error(kUnsupported) naming what the device refuses, or a model whose first output is
-  // not float32.
+  // With kFp16 a QDQ model's weights are taken as the numbers they stand for and its activations
+  // are not quantized. Throws Error(kUnsupported) naming what the device refuses, or a model whose
+  // first output is not float32.
   Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<device::Device> device,
-          int threads, device::Hint hint = device::Hint::kAuto);
+          int threads, device::Hint hint = device::Hint::kAuto,
+          device::Precision precision = device::Precision::kModel);
   ~Session();  // waits for everything submitted
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;

@@ -192,6 +192,12 @@ static void check_session(const ph_model* model) {
       .struct_size = sizeof hurried, .device = "cpu", .hint = "hurry"};
   CHECK(ph_session_create(model, &hurried, &session) == PH_INVALID_ARGUMENT && session == NULL);
   CHECK(strstr(ph_last_error(), "hurry") != NULL);
+  ph_session_options precise = {.struct_size = sizeof precise, .device = "cpu", .precision = "fp8"};
+  CHECK(ph_session_create(model, &precise, &session) == PH_INVALID_ARGUMENT && session == NULL);
+  CHECK(strstr(ph_last_error(), "fp8") != NULL);
+  precise.precision = "fp16";
+  CHECK(ph_session_create(model, &precise, &session) == PH_UNSUPPORTED && session == NULL);
+  CHECK(strstr(ph_last_error(), "cpu") != NULL && strstr(ph_last_error(), "fp16") != NULL);
   double ceiling = -1;
   CHECK(ph_device_ceiling("reference", 1, &ceiling) == PH_OK && ceiling == 0);
   CHECK(ph_device_ceiling("cpu", -1, &ceiling) == PH_INVALID_ARGUMENT);

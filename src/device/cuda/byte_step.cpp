@@ -15,25 +15,10 @@ using graph::Op;
 
 Slot slot(graph::ValueId id) { return static_cast<Slot>(id); }
 
-Pool pool_of(const Graph& graph, const Node& node, const graph::Window& w) {
-  const graph::Shape& src = graph.value(node.inputs[0]).shape;
-  const graph::Shape& dst = graph.value(node.output).shape;
-  return {1,
-          static_cast<int>(src.h),
-          static_cast<int>(src.w),
-          static_cast<int>(dst.h),
-          static_cast<int>(dst.w),
-          static_cast<int>(src.c),
-          w.kh,
-          w.kw,
-          w.sh,
-          w.sw,
-          w.pad_top,
-          w.pad_left};
-}
-
 void add(Plan& plan, const Node& node, const char* kernel, std::function<int(const Launch&)> run) {
-  plan.steps.push_back({node.name, kernel, std::move(run), nullptr, 0});
+  std::vector<Slot> reads;
+  for (const graph::ValueId id : node.inputs) reads.push_back(slot(id));
+  plan.steps.push_back({node.name, kernel, std::move(run), std::move(reads), slot(node.output)});
 }
 
 void add_max_pool(Plan& plan, const Node& node) {
@@ -44,6 +29,7 @@ void add_max_pool(Plan& plan, const Node& node) {
         p.n = l.images;
         return launch_max_pool(p, bytes_at(l, src), bytes_at(l, dst), l.stream);
       });
+  plan.steps.back().max_pool = pool;
 }
 
 void add_average_pool(Plan& plan, const Node& node) {
@@ -184,6 +170,23 @@ void add_bridge(Plan& plan, const Node& node) {
 }
 
 }  // namespace
+
+Pool pool_of(const Graph& graph, const Node& node, const graph::Window& w) {
+  const graph::Shape& src = graph.value(node.inputs[0]).shape;
+  const graph::Shape& dst = graph.value(node.output).shape;
+  return {1,
+          static_cast<int>(src.h),
+          static_cast<int>(src.w),
+          static_cast<int>(dst.h),
+          static_cast<int>(dst.w),
+          static_cast<int>(src.c),
+          w.kh,
+          w.kw,
+          w.sh,
+          w.sw,
+          w.pad_top,
+          w.pad_left};
+}
 
 void add_byte_steps(Plan& plan, const Node& node) {
   switch (node.op) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "device/cuda/kernels/byte_kernels.h"
@@ -35,35 +36,6 @@ void fold_zero_points(Conv& conv, const std::vector<std::int32_t>& z_src) {
   }
 }
 
-// Blocks of stride x stride pixels as channels: kernel place (y, x), channel c becomes place
-// (y / sh, x / sw), channel ((y % sh) * sw + x % sw) * ic + c of 16.
-Conv in_blocks(const Conv& conv) {
-  const ConvProblem& p = conv.problem;
-  Conv blocks = conv;
-  ConvProblem& b = blocks.problem;
-  b.kh = (p.kh + p.sh - 1) / p.sh;
-  b.kw = (p.kw + p.sw - 1) / p.sw;
-  b.ic = 16;
-  b.sh = b.sw = 1;
-  b.pad_top = b.pad_left = 0;
-  b.ih = b.oh + b.kh - 1;
-  b.iw = b.ow + b.kw - 1;
-  blocks.weights.assign(static_cast<std::size_t>(std::int64_t{b.oc} * b.window()), 0);
-  const std::int8_t* from = conv.weights.data();
-  for (std::int64_t oc = 0; oc < p.oc; ++oc) {
-    for (int y = 0; y < p.kh; ++y) {
-      for (int x = 0; x < p.kw; ++x) {
-        const std::int64_t place = (oc * b.kh + y / p.sh) * b.kw + x / p.sw;
-        const std::int64_t channel = (y % p.sh * p.sw + x % p.sw) * p.ic;
-        for (int c = 0; c < p.ic; ++c) {
-          blocks.weights[static_cast<std::size_t>(place * 16 + channel + c)] = *from++;
-        }
-      }
-    }
-  }
-  return blocks;
-}
-
 Conv with_border(const Conv& conv) {
   Conv framed = conv;
   ConvProblem& b = framed.problem;
@@ -73,42 +45,10 @@ Conv with_border(const Conv& conv) {
   return framed;
 }
 
-// PRONGHORN_CUDA_KERNEL names the row at which the search begins.
-const ConvKernel& choose_kernel(const ConvProblem& problem, int capability) {
-  const char* forced = std::getenv("PRONGHORN_CUDA_KERNEL");
-  bool begun = forced == nullptr || *forced == '\0';
-  std::string known;
-  for (std::int32_t i = 0; i < kConvKernelCount; ++i) {
-    const ConvKernel& kernel = *kConvKernels[i];
-    begun = begun || std::string(kernel.name) == forced;
-    if (begun && kernel.supports(problem, capability)) return kernel;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", kernel.name);
-  }
-  base::fail(base::Status::kInvalidArgument,
-             "PRONGHORN_CUDA_KERNEL is \"{}\"; kernels for this GPU are {}",
-             forced == nullptr ? "" : forced, known);
-}
-
 ConvProblem problem_of(const graph::Graph& graph, const graph::Node& node) {
   const auto& q = node.as<graph::QConv>();
-  const graph::Window& w = q.window;
-  const graph::Value& src = graph.value(node.inputs[0]);
   const graph::Value& dst = graph.value(node.output);
-  ConvProblem p{};
-  p.n = 1;
-  p.ih = static_cast<int>(src.shape.h);
-  p.iw = static_cast<int>(src.shape.w);
-  p.ic = static_cast<int>(src.shape.c);
-  p.oh = static_cast<int>(dst.shape.h);
-  p.ow = static_cast<int>(dst.shape.w);
-  p.oc = static_cast<int>(dst.shape.c);
-  p.kh = w.kh;
-  p.kw = w.kw;
-  p.sh = w.sh;
-  p.sw = w.sw;
-  p.pad_top = w.pad_top;
-  p.pad_left = w.pad_left;
-  p.groups = w.groups;
+  ConvProblem p = geometry_of(graph, node, q.window);
   const bool residual = node.inputs.size() == 4;
   p.result = dst.dtype == graph::DType::kF32 ? ConvResult::kFloat
              : residual                      ? ConvResult::kBytesResidual
@@ -126,6 +66,59 @@ ConvProblem problem_of(const graph::Graph& graph, const graph::Node& node) {
 
 }  // namespace
 
+const ConvKernel& choose_kernel(const ConvProblem& problem, int capability) {
+  const char* forced = std::getenv("PRONGHORN_CUDA_KERNEL");
+  bool begun = forced == nullptr || *forced == '\0';
+  std::string known;
+  for (std::int32_t i = 0; i < kConvKernelCount; ++i) {
+    const ConvKernel& kernel = *kConvKernels[i];
+    begun = begun || std::string(kernel.name) == forced;
+    if (begun && kernel.supports(problem, capability)) return kernel;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", kernel.name);
+  }
+  base::fail(base::Status::kInvalidArgument,
+             "PRONGHORN_CUDA_KERNEL is \"{}\"; kernels for this GPU are {}",
+             forced == nullptr ? "" : forced, known);
+}
+
+bool fits_blocks(const ConvProblem& p) {
+  return p.groups == 1 && p.ic % 16 != 0 && p.sh * p.sw * p.ic <= 16;
+}
+
+ConvProblem in_blocks(const ConvProblem& p) {
+  ConvProblem b = p;
+  b.kh = (p.kh + p.sh - 1) / p.sh;
+  b.kw = (p.kw + p.sw - 1) / p.sw;
+  b.ic = 16;
+  b.sh = b.sw = 1;
+  b.pad_top = b.pad_left = 0;
+  b.ih = b.oh + b.kh - 1;
+  b.iw = b.ow + b.kw - 1;
+  return b;
+}
+
+ConvProblem geometry_of(const graph::Graph& graph, const graph::Node& node,
+                        const graph::Window& w) {
+  const graph::Shape& src = graph.value(node.inputs[0]).shape;
+  const graph::Shape& dst = graph.value(node.output).shape;
+  ConvProblem p{};
+  p.n = 1;
+  p.ih = static_cast<int>(src.h);
+  p.iw = static_cast<int>(src.w);
+  p.ic = static_cast<int>(src.c);
+  p.oh = static_cast<int>(dst.h);
+  p.ow = static_cast<int>(dst.w);
+  p.oc = static_cast<int>(dst.c);
+  p.kh = w.kh;
+  p.kw = w.kw;
+  p.sh = w.sh;
+  p.sw = w.sw;
+  p.pad_top = w.pad_top;
+  p.pad_left = w.pad_left;
+  p.groups = w.groups;
+  return p;
+}
+
 ConvProblem ConvStep::problem_for(int images) const {
   ConvProblem p = problem;
   p.n = images;
@@ -136,7 +129,7 @@ ConvBuffers ConvStep::buffers(const Launch& l) const {
   const bool residual = problem.result == ConvResult::kBytesResidual;
   return {bytes_at(l, src),
           constant_at<std::int8_t>(l, weights),
-          constant_at<std::int32_t>(l, bias),
+          l.constants + bias,
           constant_at<float>(l, m),
           residual ? bytes_at(l, res) : nullptr,
           l.slots[dst],
@@ -161,9 +154,9 @@ void add_conv_steps(Plan& plan, const graph::Node& node) {
   step->dst = static_cast<Slot>(node.output);
   if (node.inputs.size() == 4) step->res = static_cast<Slot>(node.inputs[3]);
 
-  const bool blocks = p.groups == 1 && p.ic % 16 != 0 && p.sh * p.sw * p.ic <= 16;
+  const bool blocks = fits_blocks(p);
   if (blocks || (!one_z && !p.inside())) {
-    conv = blocks ? in_blocks(conv) : with_border(conv);
+    conv = blocks ? Conv{in_blocks(p), in_blocks(p, conv.weights), conv.bias} : with_border(conv);
     const ConvProblem& b = conv.problem;
     std::vector<std::uint8_t> values(static_cast<std::size_t>(p.ic));
     for (std::size_t c = 0; c < values.size(); ++c) {
@@ -176,7 +169,8 @@ void add_conv_steps(Plan& plan, const graph::Node& node) {
     const Frame frame{
         1,         p.ih,      p.iw, p.ic, b.ih, b.iw, b.ic, blocks ? p.sh : 1, blocks ? p.sw : 1,
         p.pad_top, p.pad_left};
-    plan.steps.push_back({node.name, blocks ? "frame_blocks" : "frame_border",
+    plan.steps.push_back({node.name,
+                          blocks ? "frame_blocks" : "frame_border",
                           [=](const Launch& l) {
                             Frame f = frame;
                             f.n = l.images;
@@ -184,7 +178,8 @@ void add_conv_steps(Plan& plan, const graph::Node& node) {
                                                 constant_at<std::uint8_t>(l, fill),
                                                 bytes_at(l, dst), l.stream);
                           },
-                          nullptr, plan.slot_bytes[src] + plan.slot_bytes[dst]});
+                          {src},
+                          dst});
   }
 
   step->problem = conv.problem;
@@ -202,14 +197,14 @@ void add_conv_steps(Plan& plan, const graph::Node& node) {
   step->m = plan.constants.add(m);
   step->pad = plan.constants.add(
       std::vector<std::uint8_t>(kAlignment, static_cast<std::uint8_t>(step->problem.z_src)));
+  std::vector<Slot> reads = {step->src};
+  if (node.inputs.size() == 4) reads.push_back(step->res);
   plan.steps.push_back({node.name, step->kernel->name,
                         [step](const Launch& l) {
                           return step->kernel->launch(step->problem_for(l.images), step->buffers(l),
                                                       l.variant, l.stream);
                         },
-                        step,
-                        plan.slot_bytes[step->src] + plan.slot_bytes[step->dst] +
-                            (node.inputs.size() == 4 ? plan.slot_bytes[step->res] : 0)});
+                        std::move(reads), step->dst, step});
 }
 
 }  // namespace pronghorn::device::cuda

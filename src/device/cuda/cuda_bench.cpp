@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times the CUDA device on a model: every variant of every kernel for each of its convolutions,
 // each step in place, and whole batches from host and device memory. Prints one JSON object.
-//   cuda_bench MODEL.onnx [--layers B,B,...] [--batches B,B,...] [--seconds S]
+//   cuda_bench MODEL.onnx [--precision fp16] [--layers B,B,...] [--batches B,B,...] [--seconds S]
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -44,7 +45,12 @@ std::string text_of(const ConvProblem& p) {
   const char* result = p.result == ConvResult::kFloat           ? " f32"
                        : p.result == ConvResult::kBytesResidual ? " res"
                                                                 : "";
-  return fmt::format("ic{} ih{} oc{} k{} s{}{}", p.ic, p.ih, p.oc, p.kh, p.sh, result);
+  return fmt::format("ic{} ih{} oc{} k{} s{}{}{}", p.half() ? p.ic / 2 : p.ic, p.ih, p.oc, p.kh,
+                     p.sh, result, p.half() ? " f16" : "");
+}
+
+double macs_of(const ConvProblem& p) {
+  return static_cast<double>(p.pixels()) * p.oc * p.window() / (p.half() ? 2 : 1);
 }
 
 double median(std::vector<double> list) {
@@ -57,7 +63,7 @@ Memory random_bytes(std::size_t size) {
   std::mt19937 random(1);
   for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random() >> 8);
   Memory memory(size + kAlignment, Where::kDevice);
-  check(cudaMemcpy(memory.data(), bytes.data(), size, cudaMemcpyDefault), "upload");
+  upload(memory, bytes.data(), size);
   return memory;
 }
 
@@ -88,9 +94,7 @@ double time_launch(const std::function<int()>& launch, cudaStream_t stream) {
 void sweep(const Plan& plan, const std::vector<int>& batches) {
   const StreamHandle stream;
   const Memory constants = random_bytes(plan.constants.bytes().size());
-  check(cudaMemcpy(constants.data(), plan.constants.bytes().data(), plan.constants.bytes().size(),
-                   cudaMemcpyDefault),
-        "upload");
+  upload(constants, plan.constants.bytes().data(), plan.constants.bytes().size());
   for (std::int32_t i = 0; i < kConvKernelCount; ++i) {
     if (kConvKernels[i]->supports(ConvProblem{}, plan.capability)) {
       check(kConvKernels[i]->prepare(), kConvKernels[i]->name);
@@ -104,8 +108,7 @@ void sweep(const Plan& plan, const std::vector<int>& batches) {
     for (const int batch : batches) {
       const ConvStep& conv = *step.conv;
       const ConvProblem p = conv.problem_for(batch);
-      const auto out =
-          static_cast<std::size_t>(p.pixels() * p.oc) * (p.result == ConvResult::kFloat ? 4 : 1);
+      const auto out = static_cast<std::size_t>(p.pixels() * p.oc * p.result_bytes());
       const Memory src =
           random_bytes(static_cast<std::size_t>(std::int64_t{batch} * p.ih * p.iw * p.ic));
       const Memory res = random_bytes(out);
@@ -129,7 +132,7 @@ void sweep(const Plan& plan, const std::vector<int>& batches) {
         results.emplace_back(t, conv.kernel->variant_name(v));
       }
       std::sort(results.begin(), results.end());
-      const double macs = static_cast<double>(p.pixels()) * p.oc * p.window();
+      const double macs = macs_of(p);
       std::string all;
       for (std::size_t i = 0; i < std::min<std::size_t>(results.size(), 5); ++i) {
         all += fmt::format("{}\"{}\": {:.2f}", i == 0 ? "" : ", ", results[i].second,
@@ -237,10 +240,10 @@ void print_profile(CudaProgram& program, int batch) {
   for (std::size_t i = 0; i < times.size(); ++i) {
     const Step& step = program.plan().steps[i];
     double macs = 0;
-    double bytes = static_cast<double>(step.bytes) * batch;
+    double bytes = static_cast<double>(program.plan().step_bytes(step)) * batch;
     if (step.conv != nullptr) {
       const ConvProblem p = step.conv->problem_for(batch);
-      macs = static_cast<double>(p.pixels()) * p.oc * p.window();
+      macs = macs_of(p);
       bytes += static_cast<double>(p.oc) * p.window();
     }
     fmt::print(
@@ -252,22 +255,38 @@ void print_profile(CudaProgram& program, int batch) {
   std::fflush(stdout);
 }
 
-// One image's bytes on the GPU and on the reference device.
-void verify(Program& program, const std::shared_ptr<const graph::Graph>& graph) {
+// One image on the GPU and on the reference device: the same bytes, or in half precision the same
+// within rounding. Returns |difference| / |reference|.
+double verify(Program& program, const std::shared_ptr<const graph::Graph>& graph, bool half) {
   const auto judge_device = reference::make_device();
   const auto judge = compile_or_throw(*judge_device, graph);
   Buffers have = make_buffers(*graph, 1, Where::kPinned);
   Buffers want = make_buffers(*graph, 1, Where::kPinned);
   program.submit({have.inputs, have.outputs, 1, 0})->wait();
   if (auto completion = judge->submit({want.inputs, want.outputs, 1, 0})) completion->wait();
+  double worst = 0;
   for (std::size_t i = 0; i < graph->outputs.size(); ++i) {
     const graph::Value& v = graph->value(graph->outputs[i]);
     const auto bytes = static_cast<std::size_t>(v.shape.size()) * graph::size_of(v.dtype);
-    if (std::memcmp(have.outputs[i], want.outputs[i], bytes) != 0) {
-      base::fail(base::Status::kInternal, "output {} differs from the reference; nothing was timed",
-                 v.name);
+    double error = std::memcmp(have.outputs[i], want.outputs[i], bytes) == 0 ? 0 : 1;
+    if (half) {
+      const auto* got = static_cast<const float*>(have.outputs[i]);
+      const auto* judged = static_cast<const float*>(want.outputs[i]);
+      double difference = 0;
+      double norm = 0;
+      for (std::int64_t k = 0; k < v.shape.size(); ++k) {
+        difference += std::pow(double{got[k]} - double{judged[k]}, 2);
+        norm += std::pow(double{judged[k]}, 2);
+      }
+      error = std::sqrt(difference / norm);
     }
+    if (!(error <= (half ? 5e-3 : 0))) {
+      base::fail(base::Status::kInternal,
+                 "output {} differs from the reference ({}); nothing was timed", v.name, error);
+    }
+    worst = std::max(worst, error);
   }
+  return worst;
 }
 
 int main_of(int argc, char** argv) {
@@ -276,12 +295,20 @@ int main_of(int argc, char** argv) {
   std::vector<int> layers;
   std::vector<int> batches = {1, 128};
   double seconds = 0.5;
+  Precision precision = Precision::kModel;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word == "--layers") {
       layers = numbers(argv[++i]);
     } else if (word == "--batches") {
       batches = numbers(argv[++i]);
+    } else if (word == "--precision") {
+      const std::string name = argv[++i];
+      if (name != "fp16" && name != "model") {
+        fmt::print(stderr, "cuda_bench: --precision is {}; model or fp16\n", name);
+        return 2;
+      }
+      precision = name == "fp16" ? Precision::kFp16 : Precision::kModel;
     } else if (word == "--seconds") {
       seconds = std::stod(argv[++i]);
     } else {
@@ -290,20 +317,24 @@ int main_of(int argc, char** argv) {
   }
   if (model.empty()) {
     fmt::print(stderr,
-               "usage: cuda_bench MODEL.onnx [--layers B,..] [--batches B,..] [--seconds S]\n");
+               "usage: cuda_bench MODEL.onnx [--precision fp16] [--layers B,..] [--batches B,..] "
+               "[--seconds S]\n");
     return 2;
   }
+  const bool half = precision == Precision::kFp16;
+  const graph::Graph imported = import::import_model(model);
   const auto graph = std::make_shared<const graph::Graph>(
-      graph::passes::lower_quantized(import::import_model(model)));
+      half ? graph::passes::drop_quantization(imported) : graph::passes::lower_quantized(imported));
   const auto device = make_device("cuda:0");
   const DeviceProperties properties = device->properties();
-  const auto program = compile_or_throw(*device, graph);
+  const auto program = compile_or_throw(*device, graph, {.precision = precision});
   Buffers one = make_buffers(*graph, 1, Where::kPinned);
   program->submit({one.inputs, one.outputs, 1, 0})->wait();
   fmt::print("{{\"device\": \"{}\", \"isa\": \"{}\", \"first_inference_s\": {:.2f}",
              properties.description, properties.isa, seconds_since(process));
-  verify(*program, graph);
-  fmt::print(",\n\"verified\": \"reference\", \"throughput\": [");
+  fmt::print(
+      ",\n\"precision\": \"{}\", \"verified\": \"reference\", \"error\": {:.2e}, \"throughput\": [",
+      half ? "fp16" : "int8", verify(*program, graph, half));
   const char* comma = "";
   for (const int batch : batches) {
     for (const Where where : {Where::kDevice, Where::kPinned}) {
@@ -319,8 +350,9 @@ int main_of(int argc, char** argv) {
   print_profile(dynamic_cast<CudaProgram&>(*program), batches.back());
   fmt::print("]");
   if (!layers.empty()) {
-    const auto plan = make_plan(
-        graph, properties.isa.empty() ? 0 : std::stoi(properties.isa.substr(3)), properties.cores);
+    const auto plan =
+        make_plan(graph, properties.isa.empty() ? 0 : std::stoi(properties.isa.substr(3)),
+                  properties.cores, precision);
     fmt::print(",\n\"layers\": [");
     sweep(*plan, layers);
     fmt::print("]");

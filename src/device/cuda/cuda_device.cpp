@@ -58,7 +58,9 @@ std::string bus_id(int gpu) {
 class CudaDevice final : public Device {
  public:
   CudaDevice(std::string name, std::vector<int> gpus)
-      : name_(std::move(name)), gpus_(std::move(gpus)) {}
+      : name_(std::move(name)), gpus_(std::move(gpus)) {
+    for (const int gpu : gpus_) spare_stacks(gpu);
+  }
 
   DeviceProperties properties() const override {
     DeviceProperties p;
@@ -82,15 +84,17 @@ class CudaDevice final : public Device {
   CompileResult compile(std::shared_ptr<const graph::Graph> graph,
                         const CompileOptions& options) override {
     graph::verify(*graph);
-    if (Refusal refusal = refuse(*graph); !refusal.ops.empty()) return refusal;
+    if (Refusal refusal = refuse(*graph, options.precision); !refusal.ops.empty()) return refusal;
     int multiprocessors = attribute(cudaDevAttrMultiProcessorCount, gpus_[0]);
     for (const int gpu : gpus_) {
       multiprocessors = std::min(multiprocessors, attribute(cudaDevAttrMultiProcessorCount, gpu));
     }
     const int threads = options.threads > 0 ? options.threads : base::available_cores();
     return std::make_unique<CudaProgram>(
-        make_plan(std::move(graph), lowest_capability(), multiprocessors), gpus_, threads);
+        make_plan(std::move(graph), lowest_capability(), multiprocessors, options.precision), gpus_,
+        threads);
   }
+  bool offers(Precision) const override { return true; }
 
   std::optional<double> energy_joules() const override {
     double sum = 0;

@@ -103,8 +103,7 @@ CudaProgram::CudaProgram(std::shared_ptr<const Plan> plan, const std::vector<int
     auto gpu = std::make_unique<Gpu>();
     gpu->id = id;
     gpu->constants = Memory(constants.size() + kAlignment, Where::kDevice);
-    check(cudaMemcpy(gpu->constants.data(), constants.data(), constants.size(), cudaMemcpyDefault),
-          "upload of weights");
+    upload(gpu->constants, constants.data(), constants.size());
     gpus_.push_back(std::move(gpu));
   }
   for (const Step& step : plan_->steps) times_.push_back({step.node, step.kernel, 0, 0});
@@ -358,7 +357,12 @@ void CudaProgram::run_steps(Gpu& gpu, Context& context, const Schedule& schedule
   mark(0);
   for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
     launch.variant = schedule.variants[i];
-    check(plan_->steps[i].run(launch), plan_->steps[i].node.c_str());
+    const Step& step = plan_->steps[i];
+    if (launch.variant == kWithNext) {
+      check(run_with_next(step, plan_->steps[i + 1], launch), step.node.c_str());
+    } else if (launch.variant != kWithPrevious) {
+      check(step.run(launch), step.node.c_str());
+    }
     mark(i + 1);
   }
 }
@@ -422,9 +426,13 @@ void CudaProgram::add_times(const Context& context) {
     check(cudaEventElapsedTime(&milliseconds, context.marks[i], context.marks[i + 1]), "a timer");
     times_[i].seconds += 1e-3 * static_cast<double>(milliseconds);
     times_[i].calls += context.profiled->images;
-    if (const ConvStep* conv = plan_->steps[i].conv.get()) {
-      times_[i].kernel = fmt::format("{}/{}", conv->kernel->name,
-                                     conv->kernel->variant_name(context.profiled->variants[i]));
+    const int variant = context.profiled->variants[i];
+    if (variant == kWithNext || variant == kWithPrevious) {
+      times_[i].kernel =
+          variant == kWithNext ? "wgmma_sm90a, with the next" : "with the one before";
+    } else if (const ConvStep* conv = plan_->steps[i].conv.get()) {
+      times_[i].kernel =
+          fmt::format("{}/{}", conv->kernel->name, conv->kernel->variant_name(variant));
     }
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/cuda/driver.h"
 
+#include <cuda.h>
+
 #include <utility>
 
 #include "base/error.h"
@@ -23,6 +25,25 @@ Current::Current(int gpu) {
 }
 Current::~Current() { cudaSetDevice(before_); }
 
+void spare_stacks(int gpu) {
+  constexpr std::size_t kStack = 256;  // bytes a thread; 1024 unless told otherwise
+  using State = CUresult (*)(CUdevice, unsigned*, int*);
+  void* found = nullptr;
+  cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
+  if (cudaGetDriverEntryPointByVersion("cuDevicePrimaryCtxGetState", &found, 12000,
+                                       cudaEnableDefault, &result) != cudaSuccess ||
+      result != cudaDriverEntryPointSuccess) {
+    cudaGetLastError();
+    return;
+  }
+  unsigned flags = 0;
+  int active = 1;
+  const auto state = reinterpret_cast<State>(found);
+  if (state(gpu, &flags, &active) != CUDA_SUCCESS || active != 0) return;
+  const Current current(gpu);
+  check(cudaDeviceSetLimit(cudaLimitStackSize, kStack), "a limit of the GPU");
+}
+
 Memory::Memory(std::size_t size, Where where) : size_(size), where_(where) {
   if (size == 0) return;
   void* memory = nullptr;
@@ -43,11 +64,13 @@ Memory::Memory(std::size_t size, Where where) : size_(size), where_(where) {
     check(status, "device memory");
   }
   data_ = static_cast<std::byte*>(memory);
-  if (where == Where::kDevice) {
-    const int status = cudaMemset(memory, 0, size);
-    if (status != cudaSuccess) cudaFree(memory);
-    check(status, "clearing of memory");
-  }
+  if (where == Where::kPinned) return;
+  // Streams that do not wait for the default one would run ahead of what was enqueued there.
+  const StreamHandle stream;
+  int status = cudaMemsetAsync(memory, 0, size, stream.get());
+  if (status == cudaSuccess) status = cudaStreamSynchronize(stream.get());
+  if (status != cudaSuccess) *this = Memory();
+  check(status, "clearing of memory");
 }
 
 Memory::~Memory() {
@@ -76,6 +99,12 @@ EventHandle::EventHandle() {
   check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "an event");
 }
 EventHandle::~EventHandle() { cudaEventDestroy(event_); }
+
+void upload(const Memory& memory, const void* from, std::size_t size) {
+  const StreamHandle stream;
+  check(cudaMemcpyAsync(memory.data(), from, size, cudaMemcpyDefault, stream.get()), "an upload");
+  check(cudaStreamSynchronize(stream.get()), "an upload");
+}
 
 GraphHandle::GraphHandle(cudaGraph_t captured) {
   const int status = cudaGraphInstantiate(&graph_, captured, 0);

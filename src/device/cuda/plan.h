@@ -9,9 +9,11 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "device/cuda/kernels/byte_kernels.h"
 #include "device/cuda/kernels/conv_kernel.h"
 #include "device/device.h"
 #include "graph/graph.h"
@@ -63,8 +65,11 @@ struct Step {
   std::string node;
   std::string kernel;
   std::function<int(const Launch&)> run;  // returns a cudaError_t
-  std::shared_ptr<const ConvStep> conv;   // of a convolution, else null
-  std::int64_t bytes = 0;                 // of activations read and written, for one image
+  std::vector<Slot> reads;
+  Slot writes = 0;
+  std::shared_ptr<const ConvStep> conv = nullptr;  // of a convolution, else null
+  std::optional<Pool> max_pool = {};               // of a max pool of bytes, n is 1
+  bool with_next = false;  // this and the next step can be one launch (run_with_next)
 };
 
 // Softmax runs on the host, where its exponentials are the same for every device.
@@ -91,11 +96,22 @@ struct Plan {
   std::vector<Slot> inputs;     // where the caller's bytes go
   std::vector<Export> outputs;  // where they come from
 
+  // Of activations that a step reads and writes, for one image.
+  std::int64_t step_bytes(const Step& step) const;
+
   Slot add_slot(std::int64_t bytes) {
     slot_bytes.push_back(bytes);
     return slot_bytes.size() - 1;
   }
 };
+
+// In place of a variant: this step and the next are one launch; the step before did it already.
+enum : int { kWithNext = -1, kWithPrevious = -2 };
+
+// Whether that is faster for so many images, and the launch; a cudaError_t. After a convolution
+// that runs with its max pool, nobody finds its own result.
+bool pays_with_next(const Step& step, const Step& next, int images, int multiprocessors);
+int run_with_next(const Step& step, const Step& next, const Launch& launch);
 
 // How a batch of so many images runs: the variant of each step, and where each slot lies in a
 // context's memory.
@@ -110,14 +126,54 @@ struct Schedule {
 Schedule make_schedule(const Plan& plan, int images);
 
 // The nodes that this device does not take, and why.
-Refusal refuse(const graph::Graph& graph);
+Refusal refuse(const graph::Graph& graph, Precision precision = Precision::kModel);
 
+// With kFp16 `graph` is of float ops (its input may be bytes that are dequantized first), else
+// integer form.
 std::shared_ptr<const Plan> make_plan(std::shared_ptr<const graph::Graph> graph, int capability,
-                                      int multiprocessors);
+                                      int multiprocessors, Precision precision = Precision::kModel);
 
 // One file a family. They append to plan.steps, plan.constants and plan.slot_bytes.
 void add_conv_steps(Plan& plan, const graph::Node& node);
 void add_byte_steps(Plan& plan, const graph::Node& node);
+
+// Half precision, whole graphs: half_step.cpp. The reason against a node is empty where there is
+// none.
+std::string reason_against_half(const graph::Graph& graph, const graph::Node& node);
+void add_half_plan(Plan& plan);
+
+// The kernel that a problem gets: the first row of the table that supports it, from the row on that
+// PRONGHORN_CUDA_KERNEL names.
+const ConvKernel& choose_kernel(const ConvProblem& problem, int capability);
+
+// A first layer's problem with blocks of stride x stride pixels as the 16 channels of one: kernel
+// place (y, x), channel c becomes place (y / sh, x / sw), channel ((y % sh) * sw + x % sw) * ic +
+// c. Elements are one byte here; `weights` is moved along.
+bool fits_blocks(const ConvProblem& problem);
+ConvProblem in_blocks(const ConvProblem& problem);
+template <typename T>
+std::vector<T> in_blocks(const ConvProblem& p, const std::vector<T>& weights) {
+  const ConvProblem b = in_blocks(p);
+  std::vector<T> blocks(static_cast<std::size_t>(std::int64_t{b.oc} * b.window()), T{});
+  const T* from = weights.data();
+  for (std::int64_t oc = 0; oc < p.oc; ++oc) {
+    for (int y = 0; y < p.kh; ++y) {
+      for (int x = 0; x < p.kw; ++x) {
+        const std::int64_t place = (oc * b.kh + y / p.sh) * b.kw + x / p.sw;
+        const std::int64_t channel = (y % p.sh * p.sw + x % p.sw) * p.ic;
+        for (int c = 0; c < p.ic; ++c) {
+          blocks[static_cast<std::size_t>(place * 16 + channel + c)] = *from++;
+        }
+      }
+    }
+  }
+  return blocks;
+}
+
+// The window, sizes and groups of a convolution or pool node, for one image; ic in channels.
+ConvProblem geometry_of(const graph::Graph& graph, const graph::Node& node,
+                        const graph::Window& window);
+Pool pool_of(const graph::Graph& graph, const graph::Node& node, const graph::Window& window);
 
 // Added to a stored s8 and its zero point; 0 for u8.
 inline std::int32_t to_u8(graph::DType dtype) { return dtype == graph::DType::kS8 ? 128 : 0; }

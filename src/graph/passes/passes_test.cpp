@@ -115,6 +115,37 @@ TEST(PlanMemory, AChainTakesTwoPlaces) {
   EXPECT_EQ(plan_memory(g, std::vector<std::int64_t>(g.values.size(), 64)).size, 128);
 }
 
+// conv with s8 weights -> Q/DQ with z 0 (says ReLU) -> max pool -> Q/DQ with z 0 -> Q/DQ with z 5.
+TEST(DropQuantization, WeightsBecomeFloatsAndPairsGo) {
+  Graph g;
+  const ValueId x = g.add_value("x", DType::kU8, {4, 4, 1});
+  g.inputs = {x};
+  const ValueId pixels = g.add_node(Op::kDequantize, "pixels", {x}, Quant{{1.0f}, {128}});
+  const ValueId stored =
+      g.add_constant("w", Tensor::from({1, 1, 1, 1}, std::vector<std::int8_t>{-6}));
+  const auto v = static_cast<ValueId>(g.values.size());
+  g.values.push_back({"w float", DType::kF32, {}, {1, 1, 1, 1}, std::nullopt});
+  g.nodes.push_back({Op::kDequantize, "weights", {stored}, v, Quant{{0.5f}, {0}}});
+  ValueId y = g.add_node(Op::kConv, "conv", {pixels, v}, Window{});
+  const auto pair = [&](const std::string& name, std::int32_t z) {
+    const ValueId q = g.add_node(Op::kQuantize, name + ".q", {y}, Quant{{0.1f}, {z}}, DType::kU8);
+    y = g.add_node(Op::kDequantize, name + ".dq", {q}, Quant{{0.1f}, {z}});
+  };
+  pair("first", 0);
+  y = g.add_node(Op::kMaxPool, "pool", {y}, Window{2, 2, 2, 2});
+  pair("second", 0);
+  pair("third", 5);
+  y = g.add_node(Op::kFlatten, "flat", {y});
+  g.outputs = {y};
+  verify(g);
+  const Graph f = drop_quantization(g);
+  std::vector<std::string> names;
+  for (const Node& node : f.nodes) names.push_back(node.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"pixels", "conv", "first.q", "pool", "flat"}));
+  EXPECT_EQ(f.nodes[2].op, Op::kRelu);
+  EXPECT_EQ(f.constant(f.nodes[1].inputs[1]).values<float>()[0], -3.0f);
+}
+
 TEST(Passes, AFloatGraphComesBackUnchanged) {
   const Graph g = chain();
   EXPECT_EQ(to_string(lower_quantized(g)), to_string(g));

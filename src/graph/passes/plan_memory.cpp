@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Greedy by size: the largest value is placed first, each at the lowest address that is free for
-// its whole life. On convolutional networks this comes within a few percent of the lower bound
-// (the largest sum of values alive together).
 #include <algorithm>
 #include <cstddef>
 #include <numeric>
@@ -15,56 +12,59 @@ namespace {
 
 constexpr std::int64_t kAlignment = 64;
 
-// Alive from node `first` to node `last`, both included: a node's inputs and its output never
-// share.
-struct Life {
-  std::size_t value = 0;
-  std::int64_t bytes = 0;
-  int first = 0;
-  int last = 0;
-  std::int64_t offset = 0;
-};
+std::int64_t rounded_up(std::int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
-std::int64_t lowest_free(const std::vector<Life>& placed, const Life& life) {
+// `placed` in order of offset.
+std::int64_t lowest_free(const std::vector<const Life*>& placed, const Life& life) {
   std::int64_t offset = 0;
-  for (const Life& other : placed) {  // in order of offset
-    if (other.last < life.first || life.last < other.first) continue;
-    if (offset + life.bytes <= other.offset) break;
-    offset = std::max(offset, other.offset + other.bytes);
+  for (const Life* other : placed) {
+    if (other->last < life.first || life.last < other->first) continue;
+    if (offset + life.bytes <= other->offset) break;
+    offset = std::max(offset, other->offset + rounded_up(other->bytes));
   }
   return offset;
 }
 
 }  // namespace
 
+std::int64_t place(std::vector<Life>& lives) {
+  std::vector<Life*> order;
+  for (Life& life : lives) order.push_back(&life);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Life* a, const Life* b) { return a->bytes > b->bytes; });
+  std::int64_t size = 0;
+  std::vector<const Life*> placed;
+  for (Life* life : order) {
+    life->offset = lowest_free(placed, *life);
+    size = std::max(size, life->offset + rounded_up(life->bytes));
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), life,
+                         [](const Life* a, const Life* b) { return a->offset < b->offset; }),
+        life);
+  }
+  return size;
+}
+
 MemoryPlan plan_memory(const Graph& graph, const std::vector<std::int64_t>& bytes_of) {
   const Uses uses(graph);
   std::vector<bool> is_input(graph.values.size(), false);
   for (const ValueId id : graph.inputs) is_input[static_cast<std::size_t>(id)] = true;
 
+  // A node's inputs and its output never share.
+  std::vector<std::size_t> values;
   std::vector<Life> lives;
   for (std::size_t v = 0; v < graph.values.size(); ++v) {
     if (uses.producer[v] < 0 || is_input[v] || uses.is_output[v]) continue;
     if (!graph.values[v].dims.empty() || bytes_of[v] <= 0) continue;
-    Life life{v, (bytes_of[v] + kAlignment - 1) / kAlignment * kAlignment, uses.producer[v],
-              uses.producer[v], 0};
+    Life life{bytes_of[v], uses.producer[v], uses.producer[v]};
     for (const int node : uses.consumers[v]) life.last = std::max(life.last, node);
+    values.push_back(v);
     lives.push_back(life);
   }
-  std::stable_sort(lives.begin(), lives.end(),
-                   [](const Life& a, const Life& b) { return a.bytes > b.bytes; });
-
-  MemoryPlan plan{std::vector<std::int64_t>(graph.values.size(), -1), 0};
-  std::vector<Life> placed;
-  for (Life& life : lives) {
-    life.offset = lowest_free(placed, life);
-    plan.offset[life.value] = life.offset;
-    plan.size = std::max(plan.size, life.offset + life.bytes);
-    placed.insert(
-        std::upper_bound(placed.begin(), placed.end(), life,
-                         [](const Life& a, const Life& b) { return a.offset < b.offset; }),
-        life);
-  }
+  MemoryPlan plan{std::vector<std::int64_t>(graph.values.size(), -1), place(lives)};
+  for (std::size_t i = 0; i < values.size(); ++i) plan.offset[values[i]] = lives[i].offset;
   return plan;
 }
 

@@ -9,8 +9,10 @@
 // the launch before this one: their copies start before it has ended.
 #include <cuda_runtime_api.h>
 
+#include <type_traits>
+
 #include "device/cuda/kernels/sm90a.cuh"
-#include "device/cuda/kernels/wgmma_job.cuh"
+#include "device/cuda/kernels/wgmma_finish.cuh"
 
 namespace pronghorn::device::cuda {
 namespace {
@@ -21,15 +23,58 @@ constexpr int kThreads = 160;              // a warpgroup and the producer
 constexpr int kSlices = 8;                 // of 8 pixels, shared out among the blocks of a cluster
 constexpr std::int32_t kRoom = 208 << 10;  // of dynamic shared memory
 
-template <int kN, int kK, ConvResult kResult>
+// Finishes and stores four neighbouring channels from element `at` on.
+template <ConvResult kResult>
+__device__ __forceinline__ void store(const WgmmaJob& job, const int4& sum, const float4& m,
+                                      std::uint32_t res, std::int64_t at) {
+  if constexpr (kResult == ConvResult::kFloat) {
+    *reinterpret_cast<float4*>(static_cast<float*>(job.dst) + at) =
+        make_float4(finish_float(sum.x, m.x), finish_float(sum.y, m.y), finish_float(sum.z, m.z),
+                    finish_float(sum.w, m.w));
+  } else {
+    std::uint32_t q[4];
+    if constexpr (kResult == ConvResult::kBytesResidual) {
+      q[0] = finish_residual(sum.x, m.x, res & 255, job.finish);
+      q[1] = finish_residual(sum.y, m.y, res >> 8 & 255, job.finish);
+      q[2] = finish_residual(sum.z, m.z, res >> 16 & 255, job.finish);
+      q[3] = finish_residual(sum.w, m.w, res >> 24, job.finish);
+    } else {
+      q[0] = finish(sum.x, m.x, job.finish);
+      q[1] = finish(sum.y, m.y, job.finish);
+      q[2] = finish(sum.z, m.z, job.finish);
+      q[3] = finish(sum.w, m.w, job.finish);
+    }
+    *reinterpret_cast<std::uint32_t*>(static_cast<std::uint8_t*>(job.dst) + at) =
+        q[0] | q[1] << 8 | q[2] << 16 | q[3] << 24;
+  }
+}
+
+template <ConvResult kResult>
+__device__ __forceinline__ void store(const WgmmaJob& job, float4 sum, const float4&, uint2 res,
+                                      std::int64_t at) {
+  if constexpr (kResult == ConvResult::kFloat) {
+    *reinterpret_cast<float4*>(static_cast<float*>(job.dst) + at) = sum;
+  } else {
+    if constexpr (kResult == ConvResult::kBytesResidual) {
+      const float2 low = to_floats(res.x);
+      const float2 high = to_floats(res.y);
+      sum = make_float4(sum.x + low.x, sum.y + low.y, sum.z + high.x, sum.w + high.y);
+    }
+    *reinterpret_cast<uint2*>(static_cast<__half*>(job.dst) + at) = make_uint2(
+        to_halves(sum.x, sum.y, job.least, job.most), to_halves(sum.z, sum.w, job.least, job.most));
+  }
+}
+
+template <typename Sum, int kN, int kK, ConvResult kResult>
 __global__ void __launch_bounds__(kThreads, 1) conv_cluster(const __grid_constant__ WgmmaJob job) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using namespace sm90a;
+  using Quad = std::conditional_t<std::is_same_v<Sum, float>, float4, int4>;
   constexpr int kVectors = kN / 16;  // of four sums, for one thread and slice
   constexpr std::uint32_t kSrcBytes = kRows * kK;
   constexpr std::uint32_t kStepBytes = kSrcBytes + kN * kK;
   extern __shared__ std::uint8_t shared_memory[];
-  __shared__ __align__(16) int4 partial[kSlices * kVectors * 32];
+  __shared__ __align__(16) Quad partial[kSlices * kVectors * 32];
   __shared__ __align__(8) std::uint64_t barriers[kMaxSteps];
 
   const std::uint32_t base = (shared_address(shared_memory) + 1023u) & ~1023u;
@@ -93,25 +138,27 @@ __global__ void __launch_bounds__(kThreads, 1) conv_cluster(const __grid_constan
   const int v = warp % kVectors;
   const int quad = lane % 4;
   const int channel = column / 64 * 64 + quad * 16 + column % 64 / 4 + v * 4;
-  const int4 bias = __ldg(reinterpret_cast<const int4*>(job.bias + channel));
-  const float4 m = __ldg(reinterpret_cast<const float4*>(job.m + channel));
+  const Quad bias =
+      __ldg(reinterpret_cast<const Quad*>(static_cast<const Sum*>(job.bias) + channel));
+  [[maybe_unused]] const float4 m = __ldg(reinterpret_cast<const float4*>(job.m + channel));
   wait_for_previous_launch();
   constexpr int kSliceStep = 4 / kVectors;  // slices that the four warps finish at once
-  std::uint32_t res[kSlices / kSliceStep];
+  using Res = std::conditional_t<std::is_same_v<Sum, float>, uint2, std::uint32_t>;
+  Res res[kSlices / kSliceStep];
   if constexpr (kResult == ConvResult::kBytesResidual) {
 #pragma unroll
     for (int i = 0; i < kSlices / kSliceStep; ++i) {
       const int slice = i * kSliceStep + warp / kVectors;
       const int pixel = wgmma_pixel(job, row + (rank * per + slice) * 8 + lane / 4);
-      res[i] = 0;
+      res[i] = {};
       if (slice < per && pixel >= 0) {
-        res[i] = *reinterpret_cast<const std::uint32_t*>(
-            job.res + static_cast<std::int64_t>(pixel) * job.oc + channel);
+        res[i] = *reinterpret_cast<const Res*>(
+            job.res + (static_cast<std::int64_t>(pixel) * job.oc + channel) * int{sizeof(Res) / 4});
       }
     }
   }
 
-  int acc[kN / 2];
+  Sum acc[kN / 2];
   for (int s = 0; s < count; ++s) {
     barrier_wait(full + 8 * s, 0);
     const std::uint64_t a = matrix<kK>(base + s * kStepBytes);
@@ -119,7 +166,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv_cluster(const __grid_constan
     wgmma_fence();
 #pragma unroll
     for (int i = 0; i < kK / 32; ++i) {
-      wgmma_u8s8<kN>(acc, a + 2 * i, b + 2 * i, i > 0 || s > 0);
+      wgmma<kN>(acc, a + 2 * i, b + 2 * i, i > 0 || s > 0);
     }
     wgmma_commit();
   }
@@ -133,7 +180,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv_cluster(const __grid_constan
     const int first = ((slice % per) * parts + rank) * kVectors * 32 + lane;
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) {
-      const int* d = &acc[i * 8 + half * 2];
+      const Sum* d = &acc[i * 8 + half * 2];
       store_remote(shared_address(&partial[first + i * 32]), static_cast<std::uint32_t>(owner),
                    d[0], d[1], d[4], d[5]);
     }
@@ -145,9 +192,9 @@ __global__ void __launch_bounds__(kThreads, 1) conv_cluster(const __grid_constan
   for (int i = 0; i < kSlices / kSliceStep; ++i) {
     const int slice = i * kSliceStep + warp / kVectors;
     if (slice >= per) break;
-    int4 sum = bias;
+    Quad sum = bias;
     for (int part = 0; part < parts; ++part) {
-      const int4 other = partial[(slice * parts + part) * kVectors * 32 + v * 32 + lane];
+      const Quad other = partial[(slice * parts + part) * kVectors * 32 + v * 32 + lane];
       sum.x += other.x;
       sum.y += other.y;
       sum.z += other.z;
@@ -156,26 +203,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv_cluster(const __grid_constan
     const int pixel = wgmma_pixel(job, row + (rank * per + slice) * 8 + lane / 4);
     if (pixel < 0 || channel >= job.oc) continue;
     const std::int64_t at = static_cast<std::int64_t>(pixel) * job.oc + channel;
-    if constexpr (kResult == ConvResult::kFloat) {
-      *reinterpret_cast<float4*>(static_cast<float*>(job.dst) + at) =
-          make_float4(finish_float(sum.x, m.x), finish_float(sum.y, m.y), finish_float(sum.z, m.z),
-                      finish_float(sum.w, m.w));
-    } else {
-      std::uint32_t q[4];
-      if constexpr (kResult == ConvResult::kBytesResidual) {
-        q[0] = finish_residual(sum.x, m.x, res[i] & 255, job.finish);
-        q[1] = finish_residual(sum.y, m.y, res[i] >> 8 & 255, job.finish);
-        q[2] = finish_residual(sum.z, m.z, res[i] >> 16 & 255, job.finish);
-        q[3] = finish_residual(sum.w, m.w, res[i] >> 24, job.finish);
-      } else {
-        q[0] = finish(sum.x, m.x, job.finish);
-        q[1] = finish(sum.y, m.y, job.finish);
-        q[2] = finish(sum.z, m.z, job.finish);
-        q[3] = finish(sum.w, m.w, job.finish);
-      }
-      *reinterpret_cast<std::uint32_t*>(static_cast<std::uint8_t*>(job.dst) + at) =
-          q[0] | q[1] << 8 | q[2] << 16 | q[3] << 24;
-    }
+    store<kResult>(job, sum, m, res[i], at);
   }
 #endif
 }
@@ -198,16 +226,23 @@ constexpr Variant kVariants[kClusterVariants] = {
 
 using Kernel = void (*)(WgmmaJob);
 
-template <int kN, int kK>
+template <typename Sum, int kN, int kK>
 constexpr Kernel kernel_for(ConvResult result) {
-  return result == ConvResult::kBytes           ? conv_cluster<kN, kK, ConvResult::kBytes>
-         : result == ConvResult::kBytesResidual ? conv_cluster<kN, kK, ConvResult::kBytesResidual>
-                                                : conv_cluster<kN, kK, ConvResult::kFloat>;
+  return result == ConvResult::kBytes ? conv_cluster<Sum, kN, kK, ConvResult::kBytes>
+         : result == ConvResult::kBytesResidual
+             ? conv_cluster<Sum, kN, kK, ConvResult::kBytesResidual>
+             : conv_cluster<Sum, kN, kK, ConvResult::kFloat>;
 }
 
+template <typename Sum>
 Kernel kernel_for(std::int32_t n, std::int32_t k, ConvResult result) {
-  if (n == 64) return k == 64 ? kernel_for<64, 64>(result) : kernel_for<64, 128>(result);
-  return k == 64 ? kernel_for<32, 64>(result) : kernel_for<32, 128>(result);
+  if (n == 64) return k == 64 ? kernel_for<Sum, 64, 64>(result) : kernel_for<Sum, 64, 128>(result);
+  return k == 64 ? kernel_for<Sum, 32, 64>(result) : kernel_for<Sum, 32, 128>(result);
+}
+
+Kernel kernel_for(ConvElement element, std::int32_t n, std::int32_t k, ConvResult result) {
+  return element == ConvElement::kHalf ? kernel_for<float>(n, k, result)
+                                       : kernel_for<int>(n, k, result);
 }
 
 std::int32_t bytes(const ConvProblem& p, const Variant& v) {
@@ -237,14 +272,16 @@ float cluster_estimate(const ConvProblem& p, std::int32_t i, std::int32_t multip
 }
 
 int cluster_prepare() {
-  for (const std::int32_t n : {32, 64}) {
-    for (const std::int32_t k : {64, 128}) {
-      for (const auto result :
-           {ConvResult::kBytes, ConvResult::kBytesResidual, ConvResult::kFloat}) {
-        const cudaError_t error =
-            cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel_for(n, k, result)),
-                                 cudaFuncAttributeMaxDynamicSharedMemorySize, kRoom);
-        if (error != cudaSuccess) return error;
+  for (const auto element : {ConvElement::kByte, ConvElement::kHalf}) {
+    for (const std::int32_t n : {32, 64}) {
+      for (const std::int32_t k : {64, 128}) {
+        for (const auto result :
+             {ConvResult::kBytes, ConvResult::kBytesResidual, ConvResult::kFloat}) {
+          const cudaError_t error =
+              cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel_for(element, n, k, result)),
+                                   cudaFuncAttributeMaxDynamicSharedMemorySize, kRoom);
+          if (error != cudaSuccess) return error;
+        }
       }
     }
   }
@@ -273,7 +310,8 @@ int cluster_launch(const ConvProblem& p, const ConvBuffers& b, std::int32_t i, S
   config.numAttrs = 2;
   void* arguments[] = {&job};
   return cudaLaunchKernelExC(
-      &config, reinterpret_cast<const void*>(kernel_for(v.n, wgmma_step(p), p.result)), arguments);
+      &config, reinterpret_cast<const void*>(kernel_for(p.element, v.n, wgmma_step(p), p.result)),
+      arguments);
 }
 
 }  // namespace pronghorn::device::cuda

@@ -4,7 +4,9 @@
 // A thread makes one output channel of kPixels neighbouring pixels, four input channels at a time
 // with dp4a. Neighbouring threads make neighbouring channels, so weights are packed as
 // [window place][quad of input channels][output channel][4]: a warp reads them in one go, and the
-// pixels it shares come from the first-level cache.
+// pixels it shares come from the first-level cache. Half-precision weights are packed as
+// [window place][input channel][output channel], and their sums taken in this order.
+#include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 
 #include "device/cuda/kernels/conv_kernel.h"
@@ -53,7 +55,7 @@ __global__ void __launch_bounds__(kThreads)
     left[i] = static_cast<int>(pixel % p.ow) * p.sw - p.pad_left;
     top[i] = static_cast<int>(row % p.oh) * p.sh - p.pad_top;
     image[i] = row / p.oh * p.ih * p.iw;
-    acc[i] = b.bias[oc];
+    acc[i] = static_cast<const std::int32_t*>(b.bias)[oc];
   }
   const auto* weights = reinterpret_cast<const std::int32_t*>(b.weights) + oc;
   for (int y = 0; y < p.kh; ++y) {
@@ -94,11 +96,80 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+__global__ void __launch_bounds__(kThreads)
+    conv_direct_half(ConvProblem p, ConvBuffers b, std::int64_t items) {
+  const std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (item >= items) return;
+  const int oc = static_cast<int>(item % p.oc);
+  const std::int64_t first = item / p.oc * kPixels;
+  const std::int64_t pixels = p.pixels();
+  const int all = p.ic / 2;
+  const int ic = all / p.groups;
+  const int channel = oc / (p.oc / p.groups) * ic;
+  const auto* src = reinterpret_cast<const __half*>(b.src);
+
+  int top[kPixels], left[kPixels];
+  std::int64_t image[kPixels];
+  float acc[kPixels];
+#pragma unroll
+  for (int i = 0; i < kPixels; ++i) {
+    const std::int64_t pixel = first + i < pixels ? first + i : pixels - 1;
+    const std::int64_t row = pixel / p.ow;
+    left[i] = static_cast<int>(pixel % p.ow) * p.sw - p.pad_left;
+    top[i] = static_cast<int>(row % p.oh) * p.sh - p.pad_top;
+    image[i] = row / p.oh * p.ih * p.iw;
+    acc[i] = static_cast<const float*>(b.bias)[oc];
+  }
+  const __half* weights = reinterpret_cast<const __half*>(b.weights) + oc;
+  for (int y = 0; y < p.kh; ++y) {
+    for (int x = 0; x < p.kw; ++x) {
+      const __half* at[kPixels];
+#pragma unroll
+      for (int i = 0; i < kPixels; ++i) {
+        const int row = top[i] + y;
+        const int column = left[i] + x;
+        const bool in = row >= 0 && row < p.ih && column >= 0 && column < p.iw;
+        at[i] = in ? src + (image[i] + std::int64_t{row} * p.iw + column) * all + channel : nullptr;
+      }
+      for (int c = 0; c < ic; ++c) {
+        const float w = __half2float(*weights);
+        weights += p.oc;
+#pragma unroll
+        for (int i = 0; i < kPixels; ++i) {
+          if (at[i] != nullptr) acc[i] = __fmaf_rn(__half2float(at[i][c]), w, acc[i]);
+        }
+      }
+    }
+  }
+  for (int i = 0; i < kPixels && first + i < pixels; ++i) {
+    const std::int64_t at = (first + i) * p.oc + oc;
+    if (p.result == ConvResult::kFloat) {
+      static_cast<float*>(b.dst)[at] = acc[i];
+      continue;
+    }
+    float r = acc[i];
+    if (p.result == ConvResult::kBytesResidual) {
+      r += __half2float(reinterpret_cast<const __half*>(b.res)[at]);
+    }
+    static_cast<__half*>(b.dst)[at] = __float2half_rn(fminf(fmaxf(r, p.least), p.most));
+  }
+}
+
 std::int64_t packed_bytes(const ConvProblem& p) {
+  if (p.half()) return std::int64_t{p.window()} * p.oc;
   return std::int64_t{p.kh} * p.kw * ((p.ic / p.groups + 3) / 4) * 4 * p.oc;
 }
 
 void pack(const ConvProblem& p, const std::int8_t* weights, std::int8_t* packed) {
+  if (p.half()) {
+    const std::int64_t window = p.window() / 2;
+    for (std::int64_t i = 0; i < window * p.oc; ++i) {
+      const std::int8_t* from = weights + (i % p.oc * window + i / p.oc) * 2;
+      packed[i * 2] = from[0];
+      packed[i * 2 + 1] = from[1];
+    }
+    return;
+  }
   const int ic = p.ic / p.groups;
   const std::int64_t quads = (ic + 3) / 4;
   for (std::int64_t oc = 0; oc < p.oc; ++oc) {
@@ -116,7 +187,11 @@ int launch(const ConvProblem& p, const ConvBuffers& b, std::int32_t, Stream stre
   const Finish f = make_finish(p.z_dst, p.lo, p.hi, p.z_res, p.m_res);
   const std::int64_t items = (p.pixels() + kPixels - 1) / kPixels * p.oc;
   const auto blocks = static_cast<unsigned>((items + kThreads - 1) / kThreads);
-  conv_direct<<<blocks, kThreads, 0, stream>>>(p, b, f, items);
+  if (p.half()) {
+    conv_direct_half<<<blocks, kThreads, 0, stream>>>(p, b, items);
+  } else {
+    conv_direct<<<blocks, kThreads, 0, stream>>>(p, b, f, items);
+  }
   return static_cast<int>(cudaGetLastError());
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The integer convolution kernels of the CUDA device: plain functions over plain structs, one file
-// a generation, one table of all in order of preference. docs/add_a_kernel.md is the recipe.
+// The convolution kernels of the CUDA device: plain functions over plain structs, one file a
+// generation, one table of all in order of preference. docs/add_a_kernel.md is the recipe. They are
+// about bytes; those that can work on half-precision floats too, 2 bytes an element.
 //
 // The device takes care of everything that is not a plain convolution of u8 pixels, so that kernels
 // stay few:
@@ -31,16 +32,23 @@ enum : std::int32_t {
 
 enum class ConvResult : std::int32_t { kBytes, kBytesResidual, kFloat };
 
+enum class ConvElement : std::int32_t { kByte, kHalf };
+
 // dst[n][oh][ow][oc] = finish(bias[oc] + sum src[n][oh * sh - pad_top + kh][..][ic] * weights),
 // NHWC, no gaps. finish:
 //   kBytes          clamp(rne(fp32(acc) * m[oc]) + z_dst, lo, hi)
 //   kBytesResidual  clamp(rne(fma(fp32(acc), m[oc], fp32(res - z_res) * m_res)) + z_dst, lo, hi);
 //                   res is u8 in dst's shape
 //   kFloat          fp32(acc) * m[oc], binary32
+// With elements kHalf src, weights, res and dst are binary16, the sum is binary32 in an order that
+// depends on the variant alone, and finish is
+//   kBytes          rn16(min(max(acc, least), most)); kBytesResidual the same of acc + res
+//   kFloat          acc, binary32
 // kernels/finish.cuh has it for device code. The sum fits s32 (graph::verify), partial sums in any
 // order may wrap around.
 struct ConvProblem {
-  std::int32_t n, ih, iw, ic;
+  std::int32_t n, ih, iw;
+  std::int32_t ic;  // bytes of an input pixel: its channels, or twice as many for kHalf
   std::int32_t oh, ow, oc;
   std::int32_t kh, kw, sh, sw;
   std::int32_t pad_top, pad_left;  // what lies right and below follows from oh and ow
@@ -50,8 +58,16 @@ struct ConvProblem {
   std::int32_t z_dst, lo, hi;
   std::int32_t z_res;
   float m_res;
+  ConvElement element;
+  float least, most;  // kHalf only, at most 65504 away from zero
 
+  constexpr bool half() const { return element == ConvElement::kHalf; }
+  // Of a result's element.
+  constexpr std::int32_t result_bytes() const {
+    return result == ConvResult::kFloat ? 4 : half() ? 2 : 1;
+  }
   constexpr std::int64_t pixels() const { return std::int64_t{n} * oh * ow; }
+  // Bytes of the source that a result depends on.
   constexpr std::int32_t window() const { return kh * kw * (ic / groups); }
   // No output pixel reads outside its image.
   constexpr bool inside() const {
@@ -65,9 +81,9 @@ struct ConvProblem {
 struct ConvBuffers {
   const std::uint8_t* src;
   const std::int8_t* weights;  // as pack() left them
-  const std::int32_t* bias;    // zero point inside
+  const void* bias;            // std::int32_t, zero point inside; float for kHalf
   const float* m;
-  const std::uint8_t* res;  // kBytesResidual only
+  const std::uint8_t* res;  // kBytesResidual only; as dst
   void* dst;
   const std::uint8_t* pad;  // 256 bytes of z_src
   // workspace_bytes() of memory that no other launch in flight uses. It is zero before the first
@@ -86,7 +102,8 @@ struct ConvKernel {
   bool (*takes)(const ConvProblem& problem, std::int32_t variant);
   // The variant for a GPU of so many multiprocessors, from measurements made once.
   std::int32_t (*choose)(const ConvProblem& problem, std::int32_t multiprocessors);
-  // Host side. Weights come as [oc][kh][kw][ic / groups] and do not depend on n or the variant.
+  // Host side. Weights come as [oc][kh][kw][ic / groups] bytes and do not depend on n or the
+  // variant.
   std::int64_t (*packed_bytes)(const ConvProblem& problem);
   void (*pack)(const ConvProblem& problem, const std::int8_t* weights, std::int8_t* packed);
   std::int64_t (*workspace_bytes)(const ConvProblem& problem, std::int32_t variant);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolution as a matrix product on tensor cores, sm_80 and newer (mma.sync m16n8k32, u8 * s8).
+// Convolution as a matrix product on tensor cores, sm_80 and newer (mma.sync m16n8k32, u8 * s8, or
+// m16n8k16 of half-precision floats, whose operands lie in the same bytes).
 //
 // The product is [pixels] x [window bytes] times [window bytes] x [output channels]. A block makes
 // a tile of kM pixels by kN channels, kBytes bytes of the window at a time: cp.async brings the
@@ -13,7 +14,12 @@
 //
 // Layers with few tiles are split along the window: each part adds its sums to a workspace in
 // device memory, which is exact in any order, and the last part of a tile to arrive finishes it.
+// Half-precision problems are not split: their sums keep one order.
+#include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
+
+#include <atomic>
+#include <type_traits>
 
 #include "device/cuda/kernels/conv_kernel.h"
 #include "device/cuda/kernels/finish.cuh"
@@ -71,6 +77,14 @@ __device__ __forceinline__ void multiply(std::int32_t (&d)[4], const std::uint32
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+__device__ __forceinline__ void multiply(float (&d)[4], const std::uint32_t (&a)[4],
+                                         std::uint32_t b0, std::uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
 // Byte offset of a 16-byte piece in a tile of rows of kBytes.
 __device__ __forceinline__ int piece_at(int row, int piece) {
   return row * kBytes + ((piece ^ ((row >> 1) & 3)) << 4);
@@ -97,22 +111,25 @@ struct Place {
   }
 };
 
-template <int kM, int kN, int kWarpsM, int kWarpsN>
+template <typename Sum, int kM, int kN, int kWarpsM, int kWarpsN>
 struct Tile {
+  static constexpr bool kHalf = std::is_same_v<Sum, float>;
+  static constexpr int kSize = kHalf ? 2 : 1;  // bytes of an element
   static constexpr int kThreads = kWarpsM * kWarpsN * 32;
   static constexpr int kWarpM = kM / kWarpsM;
   static constexpr int kWarpN = kN / kWarpsN;
   static constexpr int kFragmentsM = kWarpM / 16;
   static constexpr int kFragmentsN = kWarpN / 8;
   static constexpr int kStage = (kM + kN) * kBytes;
-  static constexpr int kOutRow = kN + kOutPad;
+  static constexpr int kOutRow = kN * kSize + kOutPad;
+  static constexpr int kOutPieces = kN * kSize / 16;   // of a row
   static constexpr int kRowStep = kThreads / kPieces;  // rows that all threads bring at once
   static constexpr int kRowsM = kM / kRowStep;         // of one thread
   static constexpr int kRowsN = kN / kRowStep;
   static_assert(kM % kRowStep == 0 && kN % kRowStep == 0 && kWarpN % 16 == 0);
 };
 
-template <typename T, int kStages, int kM, int kN, int kWarpsM, int kWarpsN>
+template <typename Sum, typename T, int kStages, int kM, int kN, int kWarpsM, int kWarpsN>
 __device__ __forceinline__ void run(const Args& a) {
   extern __shared__ __align__(128) std::uint8_t memory[];
   std::uint8_t* out = memory + a.stages * T::kStage;
@@ -190,29 +207,34 @@ __device__ __forceinline__ void run(const Args& a) {
   };
 
   const bool residual = a.p.result == ConvResult::kBytesResidual;
+  const auto bring_residual = [&] {
+    constexpr int kChannels = 16 / T::kSize;
+    for (int i = thread; i < kM * T::kOutPieces; i += T::kThreads) {
+      const int row = i / T::kOutPieces;
+      const int column = i % T::kOutPieces * kChannels;
+      const int pixel = min(m0 + row, a.pixels - 1);
+      const int channel = min(n0 + column, a.p.oc - kChannels);
+      copy16(shared_address(out + row * T::kOutRow + column * T::kSize),
+             a.b.res + (std::int64_t{pixel} * a.p.oc + channel) * T::kSize);
+    }
+  };
   const int tiles = last_tile - first_tile;
   for (int s = 0; s < kStages - 1; ++s) {
     if (s < tiles) bring(s);
     // With the first stage, long before it is needed.
-    if (s == 0 && residual && a.splits == 1) {
-      for (int i = thread; i < kM * (kN / 16); i += T::kThreads) {
-        const int row = i / (kN / 16);
-        const int column = i % (kN / 16) * 16;
-        const int pixel = min(m0 + row, a.pixels - 1);
-        const int channel = min(n0 + column, a.p.oc - 16);
-        copy16(shared_address(out + row * T::kOutRow + column),
-               a.b.res + std::int64_t{pixel} * a.p.oc + channel);
-      }
-    }
+    if (s == 0 && residual && a.splits == 1) bring_residual();
     commit();
   }
 
-  std::int32_t acc[T::kFragmentsM][T::kFragmentsN][4];
+  Sum acc[T::kFragmentsM][T::kFragmentsN][4];
 #pragma unroll
   for (int j = 0; j < T::kFragmentsN; ++j) {
     const int channel = n0 + warp_n + j * 8 + lane % 4 * 2;
-    const int2 bias =
-        blockIdx.y == 0 ? *reinterpret_cast<const int2*>(a.b.bias + channel) : make_int2(0, 0);
+    using Pair = std::conditional_t<T::kHalf, float2, int2>;
+    const Pair bias =
+        blockIdx.y == 0
+            ? *reinterpret_cast<const Pair*>(static_cast<const Sum*>(a.b.bias) + channel)
+            : Pair{};
 #pragma unroll
     for (int i = 0; i < T::kFragmentsM; ++i) {
       acc[i][j][0] = acc[i][j][2] = bias.x;
@@ -255,58 +277,53 @@ __device__ __forceinline__ void run(const Args& a) {
   }
   wait<0>();
 
-  if (a.splits > 1) {
-    auto* sums = reinterpret_cast<std::int32_t*>(a.b.workspace) +
-                 std::int64_t{blockIdx.x} * kM * kN + thread * 2;
-    auto* arrived = reinterpret_cast<std::int32_t*>(a.b.workspace) +
-                    std::int64_t{gridDim.x} * kM * kN + blockIdx.x;
+  if constexpr (!T::kHalf) {
+    if (a.splits > 1) {
+      auto* sums = reinterpret_cast<std::int32_t*>(a.b.workspace) +
+                   std::int64_t{blockIdx.x} * kM * kN + thread * 2;
+      auto* arrived = reinterpret_cast<std::int32_t*>(a.b.workspace) +
+                      std::int64_t{gridDim.x} * kM * kN + blockIdx.x;
 #pragma unroll
-    for (int i = 0; i < T::kFragmentsM; ++i) {
+      for (int i = 0; i < T::kFragmentsM; ++i) {
 #pragma unroll
-      for (int j = 0; j < T::kFragmentsN; ++j) {
+        for (int j = 0; j < T::kFragmentsN; ++j) {
 #pragma unroll
-        for (int h = 0; h < 4; ++h) {
-          atomicAdd(sums + ((i * T::kFragmentsN + j) * 2 + h / 2) * T::kThreads * 2 + h % 2,
-                    acc[i][j][h]);
+          for (int h = 0; h < 4; ++h) {
+            atomicAdd(sums + ((i * T::kFragmentsN + j) * 2 + h / 2) * T::kThreads * 2 + h % 2,
+                      acc[i][j][h]);
+          }
         }
       }
-    }
-    __shared__ bool last;
-    __threadfence();
-    __syncthreads();
-    if (thread == 0) {
-      last = atomicAdd(arrived, 1) == a.splits - 1;
-      if (last) *arrived = 0;
-    }
-    __syncthreads();
-    if (!last) return;
-    __threadfence();
+      __shared__ bool last;
+      __threadfence();
+      __syncthreads();
+      if (thread == 0) {
+        last = atomicAdd(arrived, 1) == a.splits - 1;
+        if (last) *arrived = 0;
+      }
+      __syncthreads();
+      if (!last) return;
+      __threadfence();
 #pragma unroll
-    for (int i = 0; i < T::kFragmentsM; ++i) {
+      for (int i = 0; i < T::kFragmentsM; ++i) {
 #pragma unroll
-      for (int j = 0; j < T::kFragmentsN; ++j) {
+        for (int j = 0; j < T::kFragmentsN; ++j) {
 #pragma unroll
-        for (int h = 0; h < 2; ++h) {
-          auto* pair =
-              reinterpret_cast<int2*>(sums + ((i * T::kFragmentsN + j) * 2 + h) * T::kThreads * 2);
-          const int2 sum = __ldcg(pair);
-          *pair = make_int2(0, 0);
-          acc[i][j][h * 2] = sum.x;
-          acc[i][j][h * 2 + 1] = sum.y;
+          for (int h = 0; h < 2; ++h) {
+            auto* pair = reinterpret_cast<int2*>(sums + ((i * T::kFragmentsN + j) * 2 + h) *
+                                                            T::kThreads * 2);
+            const int2 sum = __ldcg(pair);
+            *pair = make_int2(0, 0);
+            acc[i][j][h * 2] = sum.x;
+            acc[i][j][h * 2 + 1] = sum.y;
+          }
         }
       }
-    }
-    if (residual) {
-      for (int i = thread; i < kM * (kN / 16); i += T::kThreads) {
-        const int row = i / (kN / 16);
-        const int column = i % (kN / 16) * 16;
-        const int pixel = min(m0 + row, a.pixels - 1);
-        const int channel = min(n0 + column, a.p.oc - 16);
-        copy16(shared_address(out + row * T::kOutRow + column),
-               a.b.res + std::int64_t{pixel} * a.p.oc + channel);
+      if (residual) {
+        bring_residual();
+        commit();
+        wait<0>();
       }
-      commit();
-      wait<0>();
     }
   }
   __syncthreads();
@@ -316,7 +333,8 @@ __device__ __forceinline__ void run(const Args& a) {
   const auto finish_all = [&](auto&& each) {
 #pragma unroll
     for (int j = 0; j < T::kFragmentsN; ++j) {
-      const float2 m = *reinterpret_cast<const float2*>(a.b.m + n0 + column0 + j * 8);
+      const float2 m = T::kHalf ? make_float2(1, 1)
+                                : *reinterpret_cast<const float2*>(a.b.m + n0 + column0 + j * 8);
 #pragma unroll
       for (int i = 0; i < T::kFragmentsM; ++i) {
 #pragma unroll
@@ -326,19 +344,31 @@ __device__ __forceinline__ void run(const Args& a) {
       }
     }
   };
+  using Pair = std::conditional_t<T::kHalf, __half2, std::uint16_t>;
   const auto pair_at = [&](int row, int column) {
-    return reinterpret_cast<std::uint16_t*>(out + row * T::kOutRow + column);
+    return reinterpret_cast<Pair*>(out + row * T::kOutRow + column * T::kSize);
   };
   if (a.p.result == ConvResult::kFloat) {
-    finish_all([&](int row, int column, std::int32_t first, std::int32_t second, float2 m) {
+    finish_all([&](int row, int column, Sum first, Sum second, float2 m) {
       if (m0 + row >= a.pixels) return;
       float* dst = static_cast<float*>(a.b.dst) + std::int64_t{m0 + row} * a.p.oc + n0 + column;
-      if (n0 + column < a.p.oc) dst[0] = finish_float(first, m.x);
-      if (n0 + column + 1 < a.p.oc) dst[1] = finish_float(second, m.y);
+      if (n0 + column < a.p.oc) dst[0] = __fmul_rn(static_cast<float>(first), m.x);
+      if (n0 + column + 1 < a.p.oc) dst[1] = __fmul_rn(static_cast<float>(second), m.y);
     });
     return;
   }
-  if (residual) {
+  if constexpr (T::kHalf) {
+    finish_all([&](int row, int column, float first, float second, float2) {
+      __half2* pair = pair_at(row, column);
+      if (residual) {
+        const float2 res = __half22float2(*pair);
+        first += res.x;
+        second += res.y;
+      }
+      *pair = __floats2half2_rn(fminf(fmaxf(first, a.p.least), a.p.most),
+                                fminf(fmaxf(second, a.p.least), a.p.most));
+    });
+  } else if (residual) {
     finish_all([&](int row, int column, std::int32_t first, std::int32_t second, float2 m) {
       std::uint16_t* pair = pair_at(row, column);
       const std::uint32_t res = *pair;
@@ -354,34 +384,40 @@ __device__ __forceinline__ void run(const Args& a) {
   __syncthreads();
   auto* dst = static_cast<std::uint8_t*>(a.b.dst);
 #pragma unroll 4
-  for (int i = thread; i < kM * (kN / 16); i += T::kThreads) {
-    const int row = i / (kN / 16);
-    const int column = i % (kN / 16) * 16;
-    if (m0 + row < a.pixels && n0 + column < a.p.oc) {
-      *reinterpret_cast<uint4*>(dst + std::int64_t{m0 + row} * a.p.oc + n0 + column) =
-          *reinterpret_cast<const uint4*>(out + row * T::kOutRow + column);
+  for (int i = thread; i < kM * T::kOutPieces; i += T::kThreads) {
+    const int row = i / T::kOutPieces;
+    const int piece = i % T::kOutPieces;
+    const int channel = n0 + piece * (16 / T::kSize);
+    if (m0 + row < a.pixels && channel < a.p.oc) {
+      *reinterpret_cast<uint4*>(dst + (std::int64_t{m0 + row} * a.p.oc + channel) * T::kSize) =
+          *reinterpret_cast<const uint4*>(out + row * T::kOutRow + piece * 16);
     }
   }
 }
 
-template <int kM, int kN, int kWarpsM, int kWarpsN, int kStages, int kBlocks>
+template <typename Sum, int kM, int kN, int kWarpsM, int kWarpsN, int kStages, int kBlocks>
 __global__ void __launch_bounds__(kWarpsM* kWarpsN * 32, kBlocks)
     conv_mma(const __grid_constant__ Args a) {
-  run<Tile<kM, kN, kWarpsM, kWarpsN>, kStages, kM, kN, kWarpsM, kWarpsN>(a);
+  run<Sum, Tile<Sum, kM, kN, kWarpsM, kWarpsN>, kStages, kM, kN, kWarpsM, kWarpsN>(a);
 }
 
 // One row a tile shape.
 struct Shape {
   int m, n, threads, stages;
-  void (*kernel)(Args);
+  void (*bytes)(Args);
+  void (*halves)(Args);
   constexpr int stage_bytes() const { return (m + n) * kBytes; }
-  constexpr int out_bytes() const { return m * (n + kOutPad); }
+  constexpr int out_bytes(bool half) const { return m * (n * (half ? 2 : 1) + kOutPad); }
 };
 
 template <int kM, int kN, int kWarpsM, int kWarpsN, int kStages, int kBlocks>
 constexpr Shape shape() {
-  return {kM, kN, kWarpsM * kWarpsN * 32, kStages,
-          conv_mma<kM, kN, kWarpsM, kWarpsN, kStages, kBlocks>};
+  return {kM,
+          kN,
+          kWarpsM * kWarpsN * 32,
+          kStages,
+          conv_mma<int, kM, kN, kWarpsM, kWarpsN, kStages, kBlocks>,
+          conv_mma<float, kM, kN, kWarpsM, kWarpsN, kStages, kBlocks>};
 }
 
 const Shape kShapes[] = {
@@ -406,14 +442,19 @@ std::int64_t tiles_of(const ConvProblem& p, const Shape& s) {
 bool supports(const ConvProblem& p, std::int32_t capability) {
   const std::int64_t src = std::int64_t{p.n} * p.ih * p.iw * p.ic;
   return capability >= 80 && p.groups == 1 && p.ic % 16 == 0 &&
-         (p.oc % 16 == 0 || p.result == ConvResult::kFloat) && src < (1ll << 31) - (1 << 24) &&
-         p.pixels() < (1ll << 31) - 256 && p.ih < 32000 && p.iw < 32000;
+         (p.oc * p.result_bytes() % 16 == 0 || p.result == ConvResult::kFloat) &&
+         src < (1ll << 31) - (1 << 24) && p.pixels() < (1ll << 31) - 256 && p.ih < 32000 &&
+         p.iw < 32000;
 }
+
+std::atomic<int> room = 227 << 10;  // shared memory that a block may have, on every GPU in use
 
 bool takes(const ConvProblem& p, std::int32_t variant) {
   const Shape& s = shape_of(variant);
   const int splits = splits_of(variant);
   const int k_tiles = round_up(p.window(), kBytes) / kBytes;
+  if (s.stages * s.stage_bytes() + s.out_bytes(p.half()) > room) return false;
+  if (p.half() && splits > 1) return false;
   if (splits == 1) return s.n == 32 || s.n <= round_up(p.oc, 64);
   return k_tiles >= 2 * splits && tiles_of(p, s) <= 4096 && s.n <= round_up(p.oc, 64);
 }
@@ -468,12 +509,27 @@ std::int64_t workspace_bytes(const ConvProblem& p, std::int32_t variant) {
   return tiles_of(p, s) * (std::int64_t{s.m} * s.n + 1) * 4;
 }
 
+const void* kernel_of(const Shape& s, bool half) {
+  return reinterpret_cast<const void*>(half ? s.halves : s.bytes);
+}
+
 int prepare() {
+  int gpu = 0;
+  int most = 0;
+  cudaError_t error = cudaGetDevice(&gpu);
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, gpu);
+  }
+  if (error != cudaSuccess) return static_cast<int>(error);
+  if (most < room) room = most;
   for (const Shape& s : kShapes) {
-    const cudaError_t status = cudaFuncSetAttribute(reinterpret_cast<const void*>(s.kernel),
-                                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                    s.stages * s.stage_bytes() + s.out_bytes());
-    if (status != cudaSuccess) return static_cast<int>(status);
+    for (const bool half : {false, true}) {
+      if (s.stages * s.stage_bytes() + s.out_bytes(half) > most) continue;
+      const cudaError_t status =
+          cudaFuncSetAttribute(kernel_of(s, half), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               s.stages * s.stage_bytes() + s.out_bytes(half));
+      if (status != cudaSuccess) return static_cast<int>(status);
+    }
   }
   return 0;
 }
@@ -498,8 +554,8 @@ int launch(const ConvProblem& p, const ConvBuffers& b, std::int32_t variant, Str
   void* arguments[] = {&a};
   const dim3 grid(static_cast<unsigned>(tiles_of(p, s)), static_cast<unsigned>(a.splits));
   return static_cast<int>(cudaLaunchKernel(
-      reinterpret_cast<const void*>(s.kernel), grid, dim3(static_cast<unsigned>(s.threads)),
-      arguments, static_cast<std::size_t>(a.stages * s.stage_bytes() + s.out_bytes()), stream));
+      kernel_of(s, p.half()), grid, dim3(static_cast<unsigned>(s.threads)), arguments,
+      static_cast<std::size_t>(a.stages * s.stage_bytes() + s.out_bytes(p.half())), stream));
 }
 
 }  // namespace

@@ -172,7 +172,7 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
         for (int mi = 0; mi < kMi; ++mi) {
           const std::uint32_t at = patch + (shift + 64 * mi) * kPixel + 32 * i;
           const std::uint64_t a = kPixel == 16 ? plain_matrix(at, 16, 128) : matrix<64>(at);
-          wgmma_u8s8<kN>(acc[mi], a, b + 2 * i, i > 0 || k > 0);
+          wgmma<kN>(acc[mi], a, b + 2 * i, i > 0 || k > 0);
         }
       }
       if constexpr (kPixel == 16) {
@@ -234,7 +234,8 @@ std::atomic<int> multiprocessors = 0;
 }  // namespace
 
 bool patch_takes(const ConvProblem& p) {
-  const bool lines = wgmma_lines(p) && p.kw == 4;
+  if (p.half()) return false;
+  const bool lines = wgmma_lines(p) && p.ic == 16 && p.kw == 4;
   const bool box = p.ic == 64 && p.sw == 1 && p.sh == 1 && p.kw <= 8 && p.kh <= 8 &&
                    patch_width(p) <= kRows && box_rows(p) >= 1;
   return (lines || box) && p.oc == kN && p.result == ConvResult::kBytes && stages(p) >= 2;

@@ -20,7 +20,10 @@
 
 #include <atomic>
 #include <cstring>
+#include <type_traits>
 
+#include "device/cuda/kernels/conv_pair.h"
+#include "device/cuda/kernels/conv_pool.h"
 #include "device/cuda/kernels/sm90a.cuh"
 #include "device/cuda/kernels/wgmma_finish.cuh"
 #include "device/cuda/kernels/wgmma_job.cuh"
@@ -75,12 +78,13 @@ struct Walk {
   }
 };
 
-template <int kMi, int kN, int kK, int kGroups, bool kShared, bool kRes>
+template <typename Sum, int kMi, int kN, int kK, int kGroups, bool kShared, bool kRes>
 __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     conv_wgmma(const __grid_constant__ Job job) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using namespace sm90a;
   using T = Tile<kMi, kN, kK, kGroups, kShared>;
+  constexpr bool kHalf = std::is_same_v<Sum, float>;
   extern __shared__ std::uint8_t shared_memory[];
   __shared__ __align__(8) std::uint64_t barriers[2 * kMaxStages + 1 + kGroups];
 
@@ -169,7 +173,7 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
   wait_for_previous_launch();
 
   // The constants of this thread's channels stay in registers where there are enough.
-  constexpr bool kHeld = kGroups == 3 && kN == 64;
+  constexpr bool kHeld = kGroups == 3 && kN == 64 && !kHalf;
   Channels held = {};
   if constexpr (kHeld) {
     held =
@@ -196,16 +200,18 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
       place[i] = pixel < 0 ? -1 : pixel * job.base.oc + column + quad * 16;
     }
 
-    uint4 res[kRes ? kMi * 2 : 1][kRes ? kN / 64 : 1];
+    constexpr int kSize = kHalf ? 2 : 1;  // bytes of an element
+    uint4 res[kRes ? kMi * 2 : 1][kRes ? kN / 64 * kSize : 1];
     if constexpr (kRes) {
 #pragma unroll
       for (int i = 0; i < kMi * 2; ++i) {
 #pragma unroll
-        for (int g = 0; g < kN / 64; ++g) {
+        for (int g = 0; g < kN / 64 * kSize; ++g) {
           res[i][g] = make_uint4(0, 0, 0, 0);
-          if (place[i] >= 0) {
-            res[i][g] = *reinterpret_cast<const uint4*>(job.base.res + place[i] + g * 64);
-          }
+          if (place[i] < 0) continue;
+          const int at = place[i] + g / kSize * 64;
+          res[i][g] = *reinterpret_cast<const uint4*>(
+              job.base.res + static_cast<std::int64_t>(at) * kSize + g % kSize * 16);
         }
       }
     }
@@ -216,7 +222,7 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
       barrier_wait(turn + 8 * group, turn_parity);
       turn_parity ^= 1;
     }
-    int acc[kMi][kN / 2];
+    Sum acc[kMi][kN / 2];
     int previous = 0;
     for (int k = 0; k < job.base.steps; ++k) {
       barrier_wait(full + 8 * stage, static_cast<std::uint32_t>(rounds & 1));
@@ -229,7 +235,7 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
       for (int i = 0; i < kK / 32; ++i) {
 #pragma unroll
         for (int mi = 0; mi < kMi; ++mi) {
-          wgmma_u8s8<kN>(acc[mi], a + (64 * kK / 16) * mi + 2 * i, b + 2 * i, i > 0 || k > 0);
+          wgmma<kN>(acc[mi], a + (64 * kK / 16) * mi + 2 * i, b + 2 * i, i > 0 || k > 0);
         }
       }
       wgmma_commit();
@@ -263,49 +269,80 @@ using Kernel = void (*)(Job);
 
 struct Variant {
   const char* name;
+  ConvElement element;
   std::int32_t rows, n, k, threads;
-  bool separate, resident;
+  bool resident;
   Kernel plain, with_residual;
   WgmmaCost cost;
 };
 
-template <int kMi, int kN, int kK, int kGroups, bool kShared>
+template <typename Sum, int kMi, int kN, int kK, int kGroups, bool kShared>
 constexpr Variant variant(const char* name, bool resident, WgmmaCost cost) {
   using T = Tile<kMi, kN, kK, kGroups, kShared>;
   return {name,
+          std::is_same_v<Sum, float> ? ConvElement::kHalf : ConvElement::kByte,
           T::kRows,
           kN,
           kK,
           T::kThreads,
-          !kShared,
           resident,
-          conv_wgmma<kMi, kN, kK, kGroups, kShared, false>,
-          conv_wgmma<kMi, kN, kK, kGroups, kShared, true>,
+          conv_wgmma<Sum, kMi, kN, kK, kGroups, kShared, false>,
+          conv_wgmma<Sum, kMi, kN, kK, kGroups, kShared, true>,
           cost};
 }
 
 // rows x channels x inner, warpgroups with tiles of their own ("x") or sharing one ("+").
 constexpr Variant kVariants[] = {
-    variant<1, 64, 64, 4, false>("64x64x64 x4", false, {2.44f, 2.73f, 0.19f, 0.07f, 3.35f}),
-    variant<1, 64, 64, 4, false>("64x64x64 x4 resident", true, {2.61f, 2.35f, 0.12f, 0.12f, 2.82f}),
-    variant<2, 64, 64, 3, false>("128x64x64 x3 resident", true,
-                                 {2.70f, 2.09f, 0.18f, 0.32f, 3.43f}),
-    variant<1, 128, 64, 4, false>("64x128x64 x4 resident", true, {3.39f, 0, 0.53f, 0.30f, 0}),
-    variant<1, 64, 128, 4, false>("64x64x128 x4", false, {2.41f, 1.47f, 0.20f, 0.01f, 1.55f}),
-    variant<2, 64, 128, 3, false>("128x64x128 x3 resident", true,
-                                  {2.43f, 1.56f, 0.48f, 0.04f, 1.48f}),
-    variant<1, 128, 128, 4, false>("64x128x128 x4", false, {3.28f, 1.55f, 0.48f, 0.27f, 1.66f}),
-    variant<1, 128, 128, 4, false>("64x128x128 x4 resident", true,
-                                   {2.91f, 2.08f, 0.46f, 0.19f, 1.57f}),
-    variant<2, 128, 128, 2, false>("128x128x128 x2", false, {3.30f, 2.19f, 1.04f, 0.32f, 2.34f}),
-    variant<2, 128, 128, 2, false>("128x128x128 x2 resident", true,
-                                   {3.24f, 2.26f, 1.09f, 0.17f, 2.12f}),
-    variant<1, 256, 128, 2, false>("64x256x128 x2", false, {3.74f, 2.18f, 1.22f, 0.48f, 2.10f}),
-    variant<1, 256, 128, 2, false>("64x256x128 x2 resident", true,
-                                   {3.43f, 3.02f, 1.03f, 0.31f, 2.48f}),
-    variant<1, 256, 128, 2, true>("128x256x128 +2", false, {4.48f, 4.32f, 2.60f, 0.47f, 4.68f}),
-    variant<2, 128, 128, 2, true>("256x128x128 +2", false, {3.92f, 4.32f, 2.35f, 0.40f, 4.91f}),
-    variant<1, 128, 128, 2, true>("128x128x128 +2", false, {3.38f, 2.19f, 1.35f, 0.25f, 2.90f}),
+    variant<int, 1, 64, 64, 4, false>("64x64x64 x4", false, {2.44f, 2.73f, 0.19f, 0.07f, 3.35f}),
+    variant<int, 1, 64, 64, 4, false>("64x64x64 x4 resident", true,
+                                      {2.61f, 2.35f, 0.12f, 0.12f, 2.82f}),
+    variant<int, 2, 64, 64, 3, false>("128x64x64 x3 resident", true,
+                                      {2.70f, 2.09f, 0.18f, 0.32f, 3.43f}),
+    variant<int, 1, 128, 64, 4, false>("64x128x64 x4 resident", true, {3.39f, 0, 0.53f, 0.30f, 0}),
+    variant<int, 1, 64, 128, 4, false>("64x64x128 x4", false, {2.41f, 1.47f, 0.20f, 0.01f, 1.55f}),
+    variant<int, 2, 64, 128, 3, false>("128x64x128 x3 resident", true,
+                                       {2.43f, 1.56f, 0.48f, 0.04f, 1.48f}),
+    variant<int, 1, 128, 128, 4, false>("64x128x128 x4", false,
+                                        {3.28f, 1.55f, 0.48f, 0.27f, 1.66f}),
+    variant<int, 1, 128, 128, 4, false>("64x128x128 x4 resident", true,
+                                        {2.91f, 2.08f, 0.46f, 0.19f, 1.57f}),
+    variant<int, 2, 128, 128, 2, false>("128x128x128 x2", false,
+                                        {3.30f, 2.19f, 1.04f, 0.32f, 2.34f}),
+    variant<int, 2, 128, 128, 2, false>("128x128x128 x2 resident", true,
+                                        {3.24f, 2.26f, 1.09f, 0.17f, 2.12f}),
+    variant<int, 1, 256, 128, 2, false>("64x256x128 x2", false,
+                                        {3.74f, 2.18f, 1.22f, 0.48f, 2.10f}),
+    variant<int, 1, 256, 128, 2, false>("64x256x128 x2 resident", true,
+                                        {3.43f, 3.02f, 1.03f, 0.31f, 2.48f}),
+    variant<int, 1, 256, 128, 2, true>("128x256x128 +2", false,
+                                       {4.48f, 4.32f, 2.60f, 0.47f, 4.68f}),
+    variant<int, 2, 128, 128, 2, true>("256x128x128 +2", false,
+                                       {3.92f, 4.32f, 2.35f, 0.40f, 4.91f}),
+    variant<int, 1, 128, 128, 2, true>("128x128x128 +2", false,
+                                       {3.38f, 2.19f, 1.35f, 0.25f, 2.90f}),
+    // Half precision: residuals and results of a tile take twice the registers and stores.
+    variant<float, 1, 64, 128, 4, false>("f16 64x64x128 x4", false,
+                                         {2.41f, 1.47f, 0.30f, 0.1f, 1.55f}),
+    variant<float, 2, 64, 128, 3, false>("f16 128x64x128 x3", false,
+                                         {2.43f, 1.56f, 0.58f, 0.2f, 1.55f}),
+    variant<float, 2, 64, 128, 3, false>("f16 128x64x128 x3 resident", true,
+                                         {2.43f, 1.56f, 0.58f, 0.2f, 1.48f}),
+    variant<float, 1, 128, 128, 3, false>("f16 64x128x128 x3", false,
+                                          {3.28f, 1.55f, 0.58f, 0.2f, 1.66f}),
+    variant<float, 1, 128, 128, 3, false>("f16 64x128x128 x3 resident", true,
+                                          {2.91f, 2.08f, 0.56f, 0.2f, 1.57f}),
+    variant<float, 2, 128, 128, 2, false>("f16 128x128x128 x2", false,
+                                          {3.30f, 2.19f, 1.24f, 0.4f, 2.34f}),
+    variant<float, 2, 128, 128, 2, false>("f16 128x128x128 x2 resident", true,
+                                          {3.24f, 2.26f, 1.29f, 0.4f, 2.12f}),
+    variant<float, 1, 256, 128, 2, false>("f16 64x256x128 x2", false,
+                                          {3.74f, 2.18f, 1.42f, 0.5f, 2.10f}),
+    variant<float, 1, 256, 128, 2, true>("f16 128x256x128 +2", false,
+                                         {4.48f, 4.32f, 2.80f, 0.5f, 4.68f}),
+    variant<float, 2, 128, 128, 2, true>("f16 256x128x128 +2", false,
+                                         {3.92f, 4.32f, 2.55f, 0.5f, 4.91f}),
+    variant<float, 1, 128, 128, 2, true>("f16 128x128x128 +2", false,
+                                         {3.38f, 2.19f, 1.45f, 0.3f, 2.90f}),
 };
 constexpr std::int32_t kTileVariants = sizeof(kVariants) / sizeof(kVariants[0]);
 constexpr std::int32_t kPatchVariant = kTileVariants + kClusterVariants;
@@ -331,7 +368,7 @@ bool takes(const ConvProblem& p, std::int32_t i) {
   if (i == kPatchVariant) return patch_takes(p);
   if (i >= kTileVariants) return cluster_takes(p, i - kTileVariants);
   const Variant& v = kVariants[i];
-  return p.oc % v.n == 0 && v.k == wgmma_step(p) && stages(p, v) >= 2 &&
+  return p.element == v.element && p.oc % v.n == 0 && v.k == wgmma_step(p) && stages(p, v) >= 2 &&
          p.result != ConvResult::kFloat && (!v.resident || p.oc / v.n <= 16);
 }
 
@@ -401,6 +438,8 @@ int prepare() {
   int error = prepare_tensor_maps();
   if (error == cudaSuccess) error = cluster_prepare();
   if (error == cudaSuccess) error = patch_prepare();
+  if (error == cudaSuccess) error = pair_prepare();
+  if (error == cudaSuccess) error = conv_pool_prepare();
   int device = 0;
   if (error == cudaSuccess) error = cudaGetDevice(&device);
   if (error == cudaSuccess) {

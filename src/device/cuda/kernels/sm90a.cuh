@@ -92,6 +92,35 @@ __device__ __forceinline__ void load_im2col(std::uint32_t dst, const CUtensorMap
       : "memory");
 }
 
+// Shared memory to a box of a matrix; what lies outside is not written. The thread's stores so far
+// form a group with bulk_commit.
+__device__ __forceinline__ void store_tile(const CUtensorMap& map, std::uint32_t src, int x,
+                                           int y) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%2, %3}], [%1];" ::"l"(&map),
+      "r"(src), "r"(x), "r"(y)
+      : "memory");
+}
+__device__ __forceinline__ void bulk_commit() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+// Until the sources of the thread's groups may be overwritten; until their results are there.
+__device__ __forceinline__ void bulk_wait_read() {
+  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+}
+__device__ __forceinline__ void bulk_wait() {
+  asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+}
+
+// Between a thread's own accesses of shared memory and those of the copy engine and matrix units.
+__device__ __forceinline__ void async_fence() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+// `threads` of the block meet at a barrier from 1 on; barrier 0 is that of the whole block.
+__device__ __forceinline__ void meet(int barrier, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+
 __device__ __forceinline__ void prefetch_map(const CUtensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
 }
@@ -121,6 +150,11 @@ __device__ __forceinline__ void store_remote(std::uint32_t address, std::uint32_
       "st.shared::cluster.v4.s32 [remote], {%2, %3, %4, %5};\n}\n" ::"r"(address),
       "r"(rank), "r"(a), "r"(b), "r"(c), "r"(d)
       : "memory");
+}
+__device__ __forceinline__ void store_remote(std::uint32_t address, std::uint32_t rank, float a,
+                                             float b, float c, float d) {
+  store_remote(address, rank, __float_as_int(a), __float_as_int(b), __float_as_int(c),
+               __float_as_int(d));
 }
 
 // ---- launches that overlap ------------------------------------------------------------------
@@ -190,49 +224,64 @@ __device__ __forceinline__ void wgmma_wait() {
 #define PRONGHORN_REGS_96                                                                       \
   "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114," \
   "%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
-#define PRONGHORN_D8(i)                                                                       \
-  "+r"(d[i]), "+r"(d[i + 1]), "+r"(d[i + 2]), "+r"(d[i + 3]), "+r"(d[i + 4]), "+r"(d[i + 5]), \
-      "+r"(d[i + 6]), "+r"(d[i + 7])
-#define PRONGHORN_D32(i) \
-  PRONGHORN_D8(i), PRONGHORN_D8(i + 8), PRONGHORN_D8(i + 16), PRONGHORN_D8(i + 24)
+#define PRONGHORN_D8(t, i) \
+  t(d[i]), t(d[i + 1]), t(d[i + 2]), t(d[i + 3]), t(d[i + 4]), t(d[i + 5]), t(d[i + 6]), t(d[i + 7])
+#define PRONGHORN_D32(t, i) \
+  PRONGHORN_D8(t, i), PRONGHORN_D8(t, i + 8), PRONGHORN_D8(t, i + 16), PRONGHORN_D8(t, i + 24)
+
+// Sums of kN columns: kN / 2 a thread, in registers of type `t`. The product is written once for
+// each width; `shape_k` and `types` name the instruction, `scales` is what follows the predicate.
+#define PRONGHORN_WGMMA(t, shape_k, types, scales)                                              \
+  if constexpr (kN == 32) {                                                                     \
+    asm volatile(                                                                               \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"                                            \
+        "wgmma.mma_async.sync.aligned.m64n32" shape_k types                                     \
+        " {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, %16, %17, p" scales ";\n}\n" \
+        : PRONGHORN_D8(t, 0), PRONGHORN_D8(t, 8)                                                \
+        : "l"(a), "l"(b), "r"(accumulate));                                                     \
+  } else if constexpr (kN == 64) {                                                              \
+    asm volatile(                                                                               \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"                                            \
+        "wgmma.mma_async.sync.aligned.m64n64" shape_k types " {" PRONGHORN_REGS_0               \
+        "}, %32, %33, p" scales ";\n}\n"                                                        \
+        : PRONGHORN_D32(t, 0)                                                                   \
+        : "l"(a), "l"(b), "r"(accumulate));                                                     \
+  } else if constexpr (kN == 128) {                                                             \
+    asm volatile(                                                                               \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"                                            \
+        "wgmma.mma_async.sync.aligned.m64n128" shape_k types " {" PRONGHORN_REGS_0              \
+        "," PRONGHORN_REGS_32 "}, %64, %65, p" scales ";\n}\n"                                  \
+        : PRONGHORN_D32(t, 0), PRONGHORN_D32(t, 32)                                             \
+        : "l"(a), "l"(b), "r"(accumulate));                                                     \
+  } else {                                                                                      \
+    asm volatile(                                                                               \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"                                           \
+        "wgmma.mma_async.sync.aligned.m64n256" shape_k types " {" PRONGHORN_REGS_0              \
+        "," PRONGHORN_REGS_32 "," PRONGHORN_REGS_64 "," PRONGHORN_REGS_96                       \
+        "}, %128, %129, p" scales ";\n}\n"                                                      \
+        : PRONGHORN_D32(t, 0), PRONGHORN_D32(t, 32), PRONGHORN_D32(t, 64), PRONGHORN_D32(t, 96) \
+        : "l"(a), "l"(b), "r"(accumulate));                                                     \
+  }
 
 // d[64 x kN] (+)= a[64 x 32] u8 * b[kN x 32] s8, kN / 2 sums a thread. Thread t of the warpgroup
 // holds rows t / 32 * 16 + t % 32 / 4 + {0, 8}, columns 8 * j + t % 4 * 2 + {0, 1}:
 // d[4 * j + 2 * (row half) + (column half)].
 template <int kN>
-__device__ __forceinline__ void wgmma_u8s8(int (&d)[kN / 2], std::uint64_t a, std::uint64_t b,
-                                           int accumulate) {
+__device__ __forceinline__ void wgmma(int (&d)[kN / 2], std::uint64_t a, std::uint64_t b,
+                                      int accumulate) {
   static_assert(kN == 32 || kN == 64 || kN == 128 || kN == 256);
-  if constexpr (kN == 32) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n32k32.s32.u8.s8 "
-        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, %16, %17, p;\n}\n"
-        : PRONGHORN_D8(0), PRONGHORN_D8(8)
-        : "l"(a), "l"(b), "r"(accumulate));
-  } else if constexpr (kN == 64) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k32.s32.u8.s8 {" PRONGHORN_REGS_0 "}, %32, %33, p;\n}\n"
-        : PRONGHORN_D32(0)
-        : "l"(a), "l"(b), "r"(accumulate));
-  } else if constexpr (kN == 128) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k32.s32.u8.s8 {" PRONGHORN_REGS_0 "," PRONGHORN_REGS_32
-        "}, %64, %65, p;\n}\n"
-        : PRONGHORN_D32(0), PRONGHORN_D32(32)
-        : "l"(a), "l"(b), "r"(accumulate));
-  } else {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k32.s32.u8.s8 {" PRONGHORN_REGS_0 "," PRONGHORN_REGS_32
-        "," PRONGHORN_REGS_64 "," PRONGHORN_REGS_96 "}, %128, %129, p;\n}\n"
-        : PRONGHORN_D32(0), PRONGHORN_D32(32), PRONGHORN_D32(64), PRONGHORN_D32(96)
-        : "l"(a), "l"(b), "r"(accumulate));
-  }
+  PRONGHORN_WGMMA("+r", "k32", ".s32.u8.s8", "")
 }
 
+// The same of 16 binary16, which are as many bytes.
+template <int kN>
+__device__ __forceinline__ void wgmma(float (&d)[kN / 2], std::uint64_t a, std::uint64_t b,
+                                      int accumulate) {
+  static_assert(kN == 32 || kN == 64 || kN == 128 || kN == 256);
+  PRONGHORN_WGMMA("+f", "k16", ".f32.f16.f16", ", 1, 1, 0, 0")
+}
+
+#undef PRONGHORN_WGMMA
 #undef PRONGHORN_REGS_0
 #undef PRONGHORN_REGS_32
 #undef PRONGHORN_REGS_64

@@ -3,6 +3,8 @@
 // finish.cuh, with fewer instructions: these, not the products, are most of a pointwise layer.
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include "device/cuda/kernels/wgmma_job.cuh"
 
 namespace pronghorn::device::cuda {
@@ -50,8 +52,9 @@ struct Channels {
 };
 
 __device__ __forceinline__ Quad load_quad(const WgmmaJob& job, int channel) {
-  return {__ldg(reinterpret_cast<const int4*>(job.bias + channel)),
-          __ldg(reinterpret_cast<const float4*>(job.m + channel))};
+  return {
+      __ldg(reinterpret_cast<const int4*>(static_cast<const std::int32_t*>(job.bias) + channel)),
+      __ldg(reinterpret_cast<const float4*>(job.m + channel))};
 }
 
 __device__ __forceinline__ Channels load_channels(const WgmmaJob& job, int channel) {
@@ -116,6 +119,58 @@ __device__ __forceinline__ void finish_tile(
     finish_rows<kMi, kN, kRes, kHeld, true>(job, held, acc, res, place, channel);
   } else {
     finish_rows<kMi, kN, kRes, kHeld, false>(job, held, acc, res, place, channel);
+  }
+}
+
+// Half precision. A residual is two pieces of 16 bytes for each 64 columns.
+__device__ __forceinline__ float2 to_floats(std::uint32_t halves) {
+  return __half22float2(*reinterpret_cast<const __half2*>(&halves));
+}
+
+__device__ __forceinline__ std::uint32_t to_halves(float low, float high, float least, float most) {
+  const __half2 halves =
+      __floats2half2_rn(fminf(fmaxf(low, least), most), fminf(fmaxf(high, least), most));
+  return *reinterpret_cast<const std::uint32_t*>(&halves);
+}
+
+template <int kMi, int kN, bool kRes, bool kHeld>
+__device__ __forceinline__ void finish_tile(
+    const WgmmaJob& job, bool, const Channels&, const float (&acc)[kMi][kN / 2],
+    const uint4 (&res)[kRes ? kMi * 2 : 1][kRes ? kN / 32 : 1],
+    const std::int32_t (&place)[kMi * 2], int channel) {
+  auto* dst = static_cast<__half*>(job.dst);
+  const auto* bias = static_cast<const float*>(job.bias);
+#pragma unroll
+  for (int g = 0; g < kN / 64; ++g) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {  // of the 16 channels
+      const float4 b[2] = {
+          __ldg(reinterpret_cast<const float4*>(bias + channel + g * 64 + half * 8)),
+          __ldg(reinterpret_cast<const float4*>(bias + channel + g * 64 + half * 8 + 4))};
+#pragma unroll
+      for (int i = 0; i < kMi * 2; ++i) {
+        std::uint32_t out[4];
+        const uint4 q = res[kRes ? i : 0][kRes ? g * 2 + half : 0];
+        const std::uint32_t words[4] = {q.x, q.y, q.z, q.w};
+#pragma unroll
+        for (int v = 0; v < 2; ++v) {
+          const float* d = &acc[i / 2][g * 32 + half * 16 + v * 8 + i % 2 * 2];
+          float2 low = make_float2(d[0] + b[v].x, d[1] + b[v].y);
+          float2 high = make_float2(d[4] + b[v].z, d[5] + b[v].w);
+          if constexpr (kRes) {
+            const float2 first = to_floats(words[v * 2]);
+            const float2 second = to_floats(words[v * 2 + 1]);
+            low = make_float2(low.x + first.x, low.y + first.y);
+            high = make_float2(high.x + second.x, high.y + second.y);
+          }
+          out[v * 2] = to_halves(low.x, low.y, job.least, job.most);
+          out[v * 2 + 1] = to_halves(high.x, high.y, job.least, job.most);
+        }
+        if (place[i] < 0) continue;
+        *reinterpret_cast<uint4*>(dst + place[i] + g * 64 + half * 8) =
+            make_uint4(out[0], out[1], out[2], out[3]);
+      }
+    }
   }
 }
 

@@ -21,11 +21,12 @@ enum class WgmmaSource : std::int32_t { kMatrix, kWindows, kLines };
 struct WgmmaJob {
   CUtensorMap src;      // boxes of output pixels by inner steps
   CUtensorMap weights;  // boxes of channels by inner steps
-  const std::int32_t* bias;
+  const void* bias;     // as ConvBuffers has it
   const float* m;
   const std::uint8_t* res;
   void* dst;
   Finish finish;
+  float least, most;                  // of half-precision results
   std::int32_t rows, oc;              // of the product: see Source; channels
   std::int32_t steps, channel_steps;  // of the inner dimension; of them for one window place
   std::int32_t kw;
@@ -35,7 +36,8 @@ struct WgmmaJob {
 
 // 64 or 128 bytes of one window row, which lie together when nothing is padded or skipped.
 constexpr bool wgmma_lines(const ConvProblem& p) {
-  return p.ic == 16 && (p.kw == 4 || p.kw == 8) && p.sh == 1 && p.sw == 1 && p.inside();
+  return (p.ic == 16 || p.ic == 32) && (p.kw * p.ic == 64 || p.kw * p.ic == 128) && p.sh == 1 &&
+         p.sw == 1 && p.inside();
 }
 
 // Bytes of the inner dimension that one step takes.

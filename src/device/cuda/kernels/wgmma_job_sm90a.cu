@@ -13,6 +13,8 @@ int make_wgmma_job(WgmmaJob& job, const ConvProblem& p, const ConvBuffers& b, st
   job.res = b.res;
   job.dst = b.dst;
   job.finish = make_finish(p.z_dst, p.lo, p.hi, p.z_res, p.m_res);
+  job.least = p.least;
+  job.most = p.most;
   job.oc = p.oc;
   job.kw = p.kw;
   job.iw = p.iw;
