@@ -9,7 +9,9 @@ Before anything is timed the answers are compared (`verified` in the JSON), and 
 as good as the bar says is not timed:
   logreg       each system gets the loosest tol of a list whose objective is within 1e-6 of the
                least one, found by Newton's method to a gradient of 1e-9
-  kmeans       labels equal to scikit-learn's from the same centres, after the same iterations
+  kmeans       labels equal to scikit-learn's in float64 from the same centres, after the same
+               iterations; in float32, in no more rows unlike them than scikit-learn's are (another
+               peer: in a thousandth)
   gaussian_nb  means and variances within 1e-12 in float64, 1e-4 in float32; the same labels
 Times are of whole calls of fit and predict. JSON of several runs goes into one file, an entry a run.
 """
@@ -166,14 +168,21 @@ def kmeans(x, y, options, report) -> dict:
     report["clusters"] = clusters
     same, chosen = {}, {}
     fixed = {"max_iter": options.iterations, "tol": 0}
-    want = fit(classes["scikit-learn"], **fixed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exact = classes["scikit-learn"](n_clusters=clusters, init=start.astype(np.float64), n_init=1,
+                                        **fixed).fit(x.astype(np.float64, copy=False)).labels_
     for name, kind in classes.items():
         model = fit(kind, **fixed)
-        same[name] = {"labels_equal": float((model.labels_ == want.labels_).mean()),
+        same[name] = {"labels_unlike_float64": int((model.labels_ != exact).sum()),
                       "inertia": float(model.inertia_), "n_iter": int(model.n_iter_),
                       "predict_equal": float((model.predict(x) == model.labels_).mean())}
-        # Rounding decides rows that lie between two centres: in float32 some in a hundred thousand.
-        if same[name]["labels_equal"] >= (1.0 if x.dtype == np.float64 else 0.999):
+    # Rounding decides rows that lie between two centres, and in float32 scikit-learn's own labels
+    # change with its number of threads (kmeans_labels.py).
+    most = same["scikit-learn"]["labels_unlike_float64"]
+    for name, kind in classes.items():
+        if same[name]["labels_unlike_float64"] <= max(most, len(x) // 1000 if name not in
+                                                      ("pronghorn", "scikit-learn") else 0):
             chosen[name] = kind
     report["verified"] = {"after_iterations": options.iterations, "systems": same}
     report["not_as_good"] = [name for name in classes if name not in chosen]

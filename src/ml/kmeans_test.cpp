@@ -90,6 +90,34 @@ TYPED_TEST(KMeans, LabelsAreThoseOfTheDefinition) {
   EXPECT_EQ(fitted.labels, plain_lloyd(data, start, 7, 5));
 }
 
+// Nothing cancels, however near a row is to a centre and however far both are from the origin.
+TYPED_TEST(KMeans, DistancesAreThoseOfTheDefinition) {
+  Data<TypeParam> data = blobs<TypeParam>(kSeed, 200, 9, 7, 2.0);
+  for (std::int64_t r = 0; r < 200; ++r) {
+    for (std::int64_t c = 0; c < 9; ++c) {
+      data.at(r, c) += TypeParam(1000);
+      if (r >= 7) continue;
+      data.at(r + 50, c) = data.at(r, c) + TypeParam(c == 3 ? 0.0625 : 0);
+    }
+  }
+  const auto centers = first_rows(data, 7);
+  std::vector<TypeParam> out(200 * 7);
+  cpu()->distances(data.rows_view(), centers.data(), 7, out.data());
+  for (std::int64_t r = 0; r < 200; ++r) {
+    for (std::int64_t k = 0; k < 7; ++k) {
+      double square = 0;
+      for (std::int64_t c = 0; c < 9; ++c) {
+        const double t =
+            static_cast<double>(data.at(r, c)) - centers[static_cast<std::size_t>(k * 9 + c)];
+        square += t * t;
+      }
+      const double want = std::sqrt(square);
+      ASSERT_NEAR(static_cast<double>(out[static_cast<std::size_t>(r * 7 + k)]), want,
+                  (sizeof(TypeParam) == 4 ? 1e-7 : 1e-9) * want);
+    }
+  }
+}
+
 // Overlapping clusters, so that most rows are open for long; an offset makes distances cancel.
 TYPED_TEST(KMeans, BoundsChangeNothing) {
   for (const double offset : {0.0, 300.0}) {

@@ -20,7 +20,8 @@ struct Moments {
 
 // Of the rows of each group (`group` null: all of group 0). One pass around means of a sample of
 // each group; where a column's mean turns out far from its sample's, a second pass around the mean.
-// Twelve digits; with float data, groups and no weights those of a float (7).
+// Twelve digits; with float data, groups and no weights six of variances.
+// deviations).
 Moments group_moments(device::Learner& learner, const device::Matrix& x, const std::int32_t* group,
                       const double* weight, int groups);
 

@@ -34,17 +34,17 @@ nb::tuple fit(const Matrix& x, const Weights& weights, const AnyTableIn& init, A
 }
 
 double predict(const Matrix& x, const Weights& weights, const AnyTableIn& centers, Labels labels,
-               Run& run) {
+               bool inertia, Run& run) {
   const auto clusters = static_cast<std::int64_t>(centers.shape(0));
   const void* from = table_like(x, centers, clusters, x.cols(), "centers");
   check_length(labels.shape(0), x.rows(), "labels");
   const double* w = weights_of(weights, x);
-  double inertia = 0;
+  double sum = 0;
   run([&] {
     return ph_kmeans_predict(x.get(), w, from, static_cast<std::int32_t>(clusters), labels.data(),
-                             &inertia, run.get());
+                             inertia ? &sum : nullptr, run.get());
   });
-  return inertia;
+  return sum;
 }
 
 void transform(const Matrix& x, const AnyTableIn& centers, AnyTable distances, Run& run) {
@@ -93,7 +93,7 @@ void bind_ml_kmeans(nb::module_& ml) {
          "algorithm"_a, "max_iter"_a, "tol"_a, "run"_a,
          "(inertia, iterations, converged, clusters that have a row)");
   ml.def("kmeans_predict", &predict, "x"_a, "sample_weight"_a.none(), "centers"_a, "labels"_a,
-         "run"_a, "The inertia");
+         "inertia"_a, "run"_a, "The inertia where it is asked for, else 0");
   ml.def("kmeans_transform", &transform, "x"_a, "centers"_a, "distances"_a, "run"_a);
   ml.def("kmeans_plusplus", &plusplus, "x"_a, "sample_weight"_a.none(), "first"_a, "trials"_a,
          "uniforms"_a, "indices"_a, "centers"_a, "run"_a);

@@ -166,12 +166,14 @@ def _seen(self, X):
 
 def labels_inertia(x, w, centers):
     labels = np.empty(x.rows, np.int32)
-    return labels, ml.kmeans_predict(x, w, centers, labels, new_run())
+    return labels, ml.kmeans_predict(x, w, centers, labels, True, new_run())
 
 
 def predict(self, X):
     _, x, centers = _seen(self, X)
-    return labels_inertia(x, None, centers)[0]
+    labels = np.empty(x.rows, np.int32)
+    ml.kmeans_predict(x, None, centers, labels, False, new_run())
+    return labels
 
 
 def transform(self, X):

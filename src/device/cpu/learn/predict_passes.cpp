@@ -370,6 +370,8 @@ void distances_pass(const Matrix& x, const double* centers, int clusters, void* 
   const Panels<double> b = panels.view();
   const std::int64_t ld = panels.padded();
   const std::int64_t tile = tile_rows<double>(x.cols);
+  // Of a square that is small beside the norms it is the difference of, few digits are left.
+  constexpr double kSmall = 1e-6;
   with_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     for_tiles(x.rows, tile, pool, [&](std::int64_t row, std::int64_t rows, int) {
@@ -380,10 +382,17 @@ void distances_pass(const Matrix& x, const double* centers, int clusters, void* 
       kernels.f64.scores(in.x, in.ld, rows, x.cols, &b, z.data(), ld);
       T* dst = static_cast<T*>(out) + row * clusters;
       for (std::int64_t r = 0; r < rows; ++r) {
+        const double norm = norms[static_cast<std::size_t>(r)];
         for (std::int64_t c = 0; c < clusters; ++c) {
-          const double square =
-              norms[static_cast<std::size_t>(r)] + z[static_cast<std::size_t>(r * ld + c)];
-          dst[r * clusters + c] = static_cast<T>(std::sqrt(std::max(square, 0.0)));
+          double square = norm + z[static_cast<std::size_t>(r * ld + c)];
+          if (square < kSmall * norm) {
+            square = 0;
+            for (std::int64_t j = 0; j < x.cols; ++j) {
+              const double t = in.x[r * in.ld + j] - centers[c * x.cols + j];
+              square += t * t;
+            }
+          }
+          dst[r * clusters + c] = static_cast<T>(std::sqrt(square));
         }
       }
     });
