@@ -231,7 +231,7 @@ void add_fit(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_flag("--no-penalty", flags->no_penalty, "logistic_regression: none");
   command->add_flag("--no-intercept", flags->no_intercept, "logistic_regression: none");
-  command->add_option("--solver", flags->solver, "auto, lbfgs, newton-cg or owlqn")
+  command->add_option("--solver", flags->solver, "auto, lbfgs, newton-cg or proximal")
       ->capture_default_str();
   command->add_option("--tol", flags->tol, "when to stop")->capture_default_str();
   command->add_option("--max-iter", flags->max_iter, "0: the estimator's own default")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the virtual environment that compare.py runs in, from the pinned requirements.txt.
 
-    python3 bench/peers/environment.py FOLDER auto|NAMES LEFT_OUT.json
+    python3 bench/peers/environment.py FOLDER auto|NAMES LEFT_OUT.json      (auto: not scikit-learn's)
 
 Each engine is installed on its own, so that one that cannot be had leaves the others. What was left
 out, and why, goes to LEFT_OUT.json. An engine that is there already costs no network.
@@ -15,8 +15,11 @@ import venv
 
 # What each engine needs of requirements.txt; the first is what it is imported as.
 NEEDS = {"onnxruntime": ["onnxruntime"], "openvino": ["openvino"], "torch": ["torch"],
-         "tensorflow": ["tensorflow-cpu"]}
+         "tensorflow": ["tensorflow-cpu"], "scikit-learn": ["scikit-learn"],
+         "scikit-learn-intelex": ["scikit-learn-intelex"]}
 BASE = ["numpy", "onnx"]
+# The peers of ml_compare.py, which are only installed where they are named.
+LEARNING = {"scikit-learn", "scikit-learn-intelex"}
 LARGE = {"torch": "its packages are 3 GB; ask for it with --peers torch, or put it in a machine with "
                   "an NVIDIA card"}
 
@@ -50,12 +53,13 @@ def main():
     if not pathlib.Path(python).exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         venv.create(folder, with_pip=True)
-    reason = install(python, BASE)
+    base = BASE if names == "auto" or not set(names.split(",")) <= LEARNING else ["numpy"]
+    reason = install(python, base)
     if reason:
-        sys.exit(f"{folder}: {' and '.join(BASE)} cannot be installed: {reason}")
+        sys.exit(f"{folder}: {' and '.join(base)} cannot be installed: {reason}")
     left_out = []
     for name, packages in NEEDS.items():
-        if names != "auto" and name not in names.split(","):
+        if name in LEARNING if names == "auto" else name not in names.split(","):
             continue
         small = names != "auto" or name not in LARGE or shutil.which("nvidia-smi")
         if not small and not installed(python, pins()[packages[0]]):

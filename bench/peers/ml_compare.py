@@ -33,17 +33,19 @@ import numpy as np
 import sklearn
 from sklearn import cluster, linear_model, naive_bayes
 
-import pronghorn
-import pronghorn.sklearn as ours
-
 TOLS = [1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8]
 OBJECTIVE = 1e-6  # relative, above the least one
+ISAS = []  # further sets of instructions that pronghorn is timed with
+OURS = None  # pronghorn.sklearn, or pronghorn_ml over a library
+CPU = ("", "", 1)  # description, instruction set, cores
 
 
 def systems(name: str) -> dict:
     """The class of this name in each system."""
     stock = {"LogisticRegression": linear_model, "KMeans": cluster, "GaussianNB": naive_bayes}
-    found = {"pronghorn": getattr(ours, name), "scikit-learn": getattr(stock[name], name)}
+    found = {"pronghorn": getattr(OURS, name),
+             **{f"pronghorn {isa}": forced(getattr(OURS, name), isa) for isa in ISAS},
+             "scikit-learn": getattr(stock[name], name)}
     try:
         if name == "LogisticRegression":
             from sklearnex.linear_model import LogisticRegression as theirs
@@ -54,7 +56,49 @@ def systems(name: str) -> dict:
         found["scikit-learn-intelex"] = theirs
     except ImportError:
         pass
+    try:  # where RAPIDS is installed; arrays go from and to host memory
+        import cuml
+        module = cuml.linear_model if name == "LogisticRegression" else cuml.cluster
+        found["cuml"] = getattr(module, name)
+    except (ImportError, RuntimeError):
+        pass
     return found
+
+
+def forced(kind, isa: str):
+    """The class, computing with this set of instructions: PRONGHORN_ISA is read in every call."""
+    def within(method):
+        def call(*args, **more):
+            os.environ["PRONGHORN_ISA"] = isa
+            try:
+                return method(*args, **more)
+            finally:
+                del os.environ["PRONGHORN_ISA"]
+        return call
+
+    def make(**settings):
+        model = kind(**settings)
+        for name in ("fit", "predict", "predict_proba"):
+            if hasattr(model, name):
+                setattr(model, name, within(getattr(model, name)))
+        return model
+    return make
+
+
+def use(library: str, threads: int) -> str:
+    """Takes pronghorn from the Python package, or from a shared library; its version."""
+    global OURS, CPU
+    if library:
+        import pronghorn_ml
+        pronghorn_ml.load(library, threads)
+        OURS, CPU = pronghorn_ml, pronghorn_ml.cpu()
+        CPU = (*CPU[:2], threads or CPU[2])
+        return pronghorn_ml.version()
+    import pronghorn
+    import pronghorn.sklearn
+    device = next(d for d in pronghorn.devices() if d.name == "cpu")
+    OURS, CPU = pronghorn.sklearn, (device.description, device.isa, pronghorn.available_cores())
+    return pronghorn.__version__
 
 
 def seconds(call) -> float:
@@ -63,12 +107,13 @@ def seconds(call) -> float:
     return time.perf_counter() - start
 
 
-def turns(calls: dict, rounds: int, budget: float) -> dict:
-    """All of them in turn, until the rounds are done or the time is; at least twice."""
-    times: dict = {name: [] for name in calls}
+def turns(calls: dict, rounds: int, budget: float, known: dict | None = None) -> dict:
+    """All of them in turn, until the rounds are done or the time is; at least twice, `known` times
+    of each included."""
+    times: dict = {name: list((known or {}).get(name, [])) for name in calls}
     start = time.perf_counter()
     for i in range(rounds):
-        if i >= 2 and time.perf_counter() - start > budget:
+        if i >= (1 if known else 2) and time.perf_counter() - start > budget:
             break
         for name, call in calls.items():
             times[name].append(seconds(call))
@@ -83,10 +128,11 @@ def summary(times: dict, work: float = 0) -> dict:
                         "seconds": values}
         if work:
             result[name]["per_second"] = work / min(values)
+    own = [name for name in result if name.startswith("pronghorn")]
     for name in result:
-        if name != "pronghorn" and "pronghorn" in result:
-            result[name]["pronghorn_times_as_fast"] = {
-                kind: result[name][kind] / result["pronghorn"][kind]
+        for ours in own if name not in own else ():
+            result[name][ours.replace(" ", "_") + "_times_as_fast"] = {
+                kind: result[name][kind] / result[ours][kind]
                 for kind in ("seconds_median", "seconds_min")}
     return result
 
@@ -127,10 +173,12 @@ def logreg(x, y, options, report) -> dict:
     least = objective(classes["pronghorn"](solver="newton-cg", tol=1e-8, max_iter=200)
                       .fit(np.asarray(x, np.float64), y), x, y)
     report["least_objective"] = least
-    chosen, found = {}, {}
+    chosen, found, known = {}, {}, {}
     for name, kind in classes.items():
-        for tol in TOLS:
+        for tol in [tol for tol in TOLS if tol <= options.tol_from]:
+            start = time.perf_counter()
             model = kind(tol=tol, max_iter=1000).fit(x, y)
+            known[name] = [time.perf_counter() - start]
             above = objective(model, x, y) / least - 1
             found[name] = {"tol": tol, "above_least": above, "n_iter": int(model.n_iter_[0]),
                            "accuracy": float(model.score(x[:50_000], y[:50_000]))}
@@ -139,10 +187,12 @@ def logreg(x, y, options, report) -> dict:
                 break
     report["verified"] = {"objective_within": OBJECTIVE, "systems": found}
     report["not_as_good"] = [name for name in classes if name not in chosen]
-    report["fit"] = summary(turns(chosen, options.rounds, options.budget))
+    report["fit"] = summary(turns(chosen, options.rounds, options.budget, known))
     for name in chosen:
         entry = report["fit"][name]
         entry["seconds_of_iteration"] = entry["seconds_min"] / max(found[name]["n_iter"], 1)
+    if options.brief:
+        return report
     default = {name: (lambda kind=kind: kind().fit(x, y)) for name, kind in classes.items()}
     report["fit_by_default"] = summary(turns(default, options.rounds, options.budget / 2))
     fitted = {name: kind().fit(x, y) for name, kind in classes.items()}
@@ -181,8 +231,8 @@ def kmeans(x, y, options, report) -> dict:
     # change with its number of threads (kmeans_labels.py).
     most = same["scikit-learn"]["labels_unlike_float64"]
     for name, kind in classes.items():
-        if same[name]["labels_unlike_float64"] <= max(most, len(x) // 1000 if name not in
-                                                      ("pronghorn", "scikit-learn") else 0):
+        ours = name.startswith("pronghorn")
+        if same[name]["labels_unlike_float64"] <= max(most, 0 if ours else len(x) // 1000):
             chosen[name] = kind
     report["verified"] = {"after_iterations": options.iterations, "systems": same}
     report["not_as_good"] = [name for name in classes if name not in chosen]
@@ -229,13 +279,14 @@ def gaussian_nb(x, y, options, report) -> dict:
     if max(verified["theta"], verified["var"]) > verified["limit"] or verified["labels_equal"] < 0.9999:
         report["not_as_good"] = ["pronghorn"]
         return report
-    report["read_bytes_per_second"] = bandwidth(x, pronghorn.available_cores())
+    report["read_bytes_per_second"] = bandwidth(x, CPU[2])
     calls = {name: (lambda kind=kind: kind().fit(x, y)) for name, kind in classes.items()}
     report["fit"] = summary(turns(calls, 2 * options.rounds, options.budget), len(x))
     report["read_bytes_per_second"] = max(report["read_bytes_per_second"],
-                                          bandwidth(x, pronghorn.available_cores()))
-    report["fit_of_bandwidth"] = x.nbytes / report["fit"]["pronghorn"]["seconds_min"] / report[
-        "read_bytes_per_second"]
+                                          bandwidth(x, CPU[2]))
+    share = {name: x.nbytes / entry["seconds_min"] / report["read_bytes_per_second"]
+             for name, entry in report["fit"].items()}
+    report["fit_of_bandwidth"], report["fit_of_bandwidth_of"] = share["pronghorn"], share
     for call in ("predict", "predict_proba"):
         calls = {name: (lambda m=m, call=call: getattr(m, call)(seen))
                  for name, m in models.items()}
@@ -279,7 +330,8 @@ def memory(options) -> dict:
     for system in systems(TASKS[options.task][1]):
         command = [sys.executable, os.path.abspath(__file__), "--fit-alone", system, "--task",
                    options.task, "--set", options.set, "--dtype", options.dtype, "--rows",
-                   str(options.rows), "--clusters", str(options.clusters)]
+                   str(options.rows), "--clusters", str(options.clusters),
+                   "--library", options.library, "--threads", str(options.threads)]
         done = subprocess.run(command, capture_output=True, text=True)
         result[system] = json.loads(done.stdout)["of_x"] if done.returncode == 0 else None
     return result
@@ -296,24 +348,30 @@ def main() -> int:
     parser.add_argument("--plusplus", action="store_true", help="time the initialisation as well")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--budget", type=float, default=15, help="seconds for each timing")
+    parser.add_argument("--brief", action="store_true", help="only what the bars of fits are about")
+    parser.add_argument("--tol-from", type=float, default=TOLS[0], help="the loosest tol to try")
+    parser.add_argument("--isas", default="", help="also pronghorn with these, e.g. avx2,portable")
     parser.add_argument("--memory", action="store_true", help="peak memory, in processes of their own")
+    parser.add_argument("--library", default="", help="libpronghorn.so; default: the Python package")
+    parser.add_argument("--threads", type=int, default=0, help="of the library; 0: every core")
     parser.add_argument("--json")
     parser.add_argument("--fit-alone", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.set = options.set or TASKS[options.task][2]
+    version = use(options.library, options.threads)
+    ISAS.extend(isa for isa in options.isas.split(",") if isa)
     if options.fit_alone:
         fit_alone(options.task, options.fit_alone, options.set, options.dtype, options.rows,
                   options.clusters)
         return 0
     x, y = ml_data.make(options.set, options.dtype, options.rows)
-    device = next(d for d in pronghorn.devices() if d.name == "cpu")
     report = {"schema": "pronghorn-ml-compare-1", "task": options.task, "set": options.set,
               "dtype": options.dtype, "rows": len(x), "columns": x.shape[1],
               "command": " ".join(["bench/peers/ml_compare.py", *sys.argv[1:]]),
-              "device": device.description, "isa": device.isa,
-              "cores": pronghorn.available_cores(), "load_average": os.getloadavg()[0],
+              "device": CPU[0], "isa": CPU[1], "cores": CPU[2], "bytes_of_x": x.nbytes,
+              "load_average": os.getloadavg()[0],
               "versions": {"python": platform.python_version(), "scikit-learn": sklearn.__version__,
-                           "pronghorn": pronghorn.__version__, **_peers()}}
+                           "pronghorn": version, **_peers()}}
     report = TASKS[options.task][0](x, y, options, report)
     if options.memory:
         report["peak_memory_of_x"] = memory(options)
@@ -329,10 +387,13 @@ def main() -> int:
 
 def _peers() -> dict:
     from importlib.metadata import PackageNotFoundError, version
-    try:
-        return {"scikit-learn-intelex": version("scikit-learn-intelex")}
-    except PackageNotFoundError:
-        return {}
+    found = {}
+    for name in ("scikit-learn-intelex", "cuml-cu12", "cuml-cu13"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            pass
+    return found
 
 
 def _print(report: dict) -> None:

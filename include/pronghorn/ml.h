@@ -149,7 +149,7 @@ typedef struct ph_logreg_options {
   double tol;         /* on the largest element of the gradient (of the minimum-norm subgradient);
                          0: 1e-4 */
   int32_t max_iter;   /* 0: 100 */
-  /* NULL "auto"; "lbfgs" (l1_ratio 0), "newton-cg" (l1_ratio 0), "owlqn" (any). */
+  /* NULL "auto"; "lbfgs" (l1_ratio 0), "newton-cg" (l1_ratio 0), "proximal" (any). */
   const char* solver;
 } ph_logreg_options;
 

@@ -39,14 +39,15 @@ ml::LogisticOptions options_of(const ph_logreg_options* options) {
     chosen.solver = ml::LogisticSolver::kLbfgs;
   } else if (solver == "newton-cg") {
     chosen.solver = ml::LogisticSolver::kNewtonCg;
-  } else if (solver == "owlqn") {
-    chosen.solver = ml::LogisticSolver::kOwlqn;
+  } else if (solver == "proximal") {
+    chosen.solver = ml::LogisticSolver::kProximal;
   } else if (solver != "auto") {
-    base::fail(Status::kInvalidArgument, "solver \"{}\"; auto, lbfgs, newton-cg or owlqn", solver);
+    base::fail(Status::kInvalidArgument, "solver \"{}\"; auto, lbfgs, newton-cg or proximal",
+               solver);
   }
   const bool smooth = chosen.l1_ratio == 0 || std::isinf(chosen.c);
-  if (!smooth && solver != "auto" && solver != "owlqn") {
-    base::fail(Status::kUnsupported, "solver \"{}\" with l1_ratio {}; auto or owlqn", solver,
+  if (!smooth && solver != "auto" && solver != "proximal") {
+    base::fail(Status::kUnsupported, "solver \"{}\" with l1_ratio {}; auto or proximal", solver,
                chosen.l1_ratio);
   }
   return chosen;

@@ -63,7 +63,7 @@ class Memory {
 // A point of the search and what is known there.
 struct Point {
   Vector x, gradient;
-  double value = 0;  // with the absolute values
+  double value = 0;
 };
 
 class Search {
@@ -77,44 +77,6 @@ class Search {
     point.gradient.resize(point.x.size());
     point.value = objective_(point.x, point.gradient);
     ++evaluations_;
-    for (std::size_t i = 0; i < options_.l1.size(); ++i) {
-      point.value += options_.l1[i] * std::abs(point.x[i]);
-    }
-  }
-
-  // The subgradient of least norm.
-  Vector subgradient(const Point& at) const {
-    Vector g = at.gradient;
-    for (std::size_t i = 0; i < options_.l1.size(); ++i) {
-      const double l1 = options_.l1[i];
-      if (at.x[i] != 0) {
-        g[i] += at.x[i] > 0 ? l1 : -l1;
-      } else {
-        g[i] = g[i] > l1 ? g[i] - l1 : g[i] < -l1 ? g[i] + l1 : 0;
-      }
-    }
-    return g;
-  }
-
-  // Backtracking inside the orthant of the step (OWL-QN). False where nothing lower was found.
-  bool backtrack(const Point& from, const Vector& g, const Vector& direction, double step,
-                 Point& to) {
-    for (int i = 0; i < 30; ++i, step *= 0.5) {
-      to.x.resize(from.x.size());
-      double slope = 0;
-      for (std::size_t j = 0; j < from.x.size(); ++j) {
-        double x = from.x[j] + step * direction[j];
-        if (options_.l1[j] > 0) {
-          const double sign = from.x[j] != 0 ? from.x[j] : -g[j];
-          if (x * sign <= 0) x = 0;
-        }
-        to.x[j] = x;
-        slope += g[j] * (x - from.x[j]);
-      }
-      evaluate(to);
-      if (to.value <= from.value + 1e-4 * slope && std::isfinite(to.value)) return true;
-    }
-    return false;
   }
 
   // A step that satisfies the strong Wolfe conditions, or the best one found that lowers the value.
@@ -189,23 +151,17 @@ Minimum minimise(const Objective& objective, const Finished& finished,
   at.x = x;
   search.evaluate(at);
   Minimum result;
-  Vector g = search.subgradient(at);
-  result.converged = finished(0, at.value, at.x, g);
+  result.converged = finished(0, at.value, at.x, at.gradient);
   int stalls = 0;
   while (!result.converged && result.n_iter < options.max_iter) {
-    Vector direction = memory.direction(g);
-    for (std::size_t i = 0; i < options.l1.size(); ++i) {
-      if (options.l1[i] > 0 && direction[i] * g[i] > 0) direction[i] = 0;
-    }
-    if (dot(direction, g) >= 0) {
+    Vector direction = memory.direction(at.gradient);
+    if (dot(direction, at.gradient) >= 0) {
       memory.clear();
-      direction = memory.direction(g);
+      direction = memory.direction(at.gradient);
     }
-    const double step = memory.empty() ? 1 / std::sqrt(dot(g, g)) : 1.0;
+    const double step = memory.empty() ? 1 / std::sqrt(dot(at.gradient, at.gradient)) : 1.0;
     Point next;
-    const bool found = options.l1.empty() ? search.wolfe(at, direction, step, next)
-                                          : search.backtrack(at, g, direction, step, next);
-    if (!found) {
+    if (!search.wolfe(at, direction, step, next)) {
       // From a stale memory, once more downhill; from downhill, rounding is all that is left.
       if (memory.empty()) {
         result.converged = true;
@@ -222,10 +178,9 @@ Minimum minimise(const Objective& objective, const Finished& finished,
     memory.add(std::move(moved), std::move(change));
     const double progress = at.value - next.value;
     at = std::move(next);
-    g = search.subgradient(at);
     ++result.n_iter;
     stalls = progress <= options.least_progress * std::abs(at.value) ? stalls + 1 : 0;
-    result.converged = finished(result.n_iter, at.value, at.x, g) || stalls >= 2;
+    result.converged = finished(result.n_iter, at.value, at.x, at.gradient) || stalls >= 2;
   }
   result.value = at.value;
   result.evaluations = search.evaluations();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Minimisation of smooth functions, and of smooth functions plus a weighted sum of absolute values,
-// from values and gradients.
+// Minimisation of smooth functions from values and gradients.
 #pragma once
 
 #include <functional>
@@ -14,11 +13,14 @@ struct MinimiserOptions {
   // Two steps in a row that lower the value by less than this, relative to it, end the search: what
   // is left is rounding.
   double least_progress = 0;
-  std::vector<double> l1;  // weight of |x_i|; empty: none
+  // For minimise_proximal: the weights of |x_i|, and what may move a point to one of a lower value
+  // where that is known without the function (null: nothing).
+  std::vector<double> l1;
+  std::function<void(std::vector<double>& x)> lower;
 };
 
 struct Minimum {
-  double value = 0;  // with the absolute values
+  double value = 0;  // with absolute values where there are any
   int n_iter = 0;
   int evaluations = 0;
   bool converged = false;
@@ -33,8 +35,7 @@ using Finished = std::function<bool(int iteration, double value, const std::vect
                                     const std::vector<double>& subgradient)>;
 
 // L-BFGS with a line search for the strong Wolfe conditions (J. Nocedal, S. Wright, Numerical
-// Optimization, 2nd ed., algorithms 7.4, 3.5, 3.6); with absolute values OWL-QN (G. Andrew, J. Gao,
-// ICML 2007). x: the start, then the minimum.
+// Optimization, 2nd ed., algorithms 7.4, 3.5, 3.6). x: the start, then the minimum.
 Minimum minimise(const Objective& objective, const Finished& finished,
                  const MinimiserOptions& options, std::vector<double>& x);
 

@@ -6,13 +6,43 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "ml/lbfgs.h"
 #include "ml/moments.h"
 #include "ml/newton_cg.h"
+#include "ml/proximal_newton.h"
 
 namespace pronghorn::ml {
 namespace {
+
+// The c of least  l1 sum |w_k + c| + l2 sum (w_k + c)^2 / 2;  0 where that is among the least.
+double least_penalty_shift(const std::vector<double>& w, double l1, double l2) {
+  const auto n = static_cast<double>(w.size());
+  double sum = 0;
+  for (const double value : w) sum += value;
+  // The derivatives on both sides of c.
+  const auto sides = [&](double c) {
+    double low = 0, high = 0;
+    for (const double value : w) {
+      low += value > -c ? l1 : -l1;
+      high += value < -c ? -l1 : l1;
+    }
+    const double square = l2 * (sum + n * c);
+    return std::pair(low + square, high + square);
+  };
+  if (const auto [low, high] = sides(0); low <= 0 && high >= 0) return 0;
+  std::vector<double> bends(w.size());  // where a term changes its sign
+  for (std::size_t k = 0; k < w.size(); ++k) bends[k] = -w[k];
+  std::sort(bends.begin(), bends.end());
+  for (const double bend : bends) {
+    const auto [low, high] = sides(bend);
+    if (high < 0) continue;
+    if (low <= 0 || l2 == 0) return bend;
+    return bend - low / (l2 * n);
+  }
+  return l2 == 0 ? bends.back() : bends.back() - sides(bends.back()).second / (l2 * n);
+}
 
 class Problem {
  public:
@@ -152,6 +182,25 @@ class Problem {
     }
     return most;
   }
+  // The classes' scores may all move together without a change of the loss, so that of the
+  // penalty's least along that way nothing needs to be searched: each column's coefficients are
+  // moved there.
+  void lower_penalty(std::vector<double>& u) const {
+    std::vector<double> column(static_cast<std::size_t>(outputs_));
+    for (std::int64_t j = 0; j < cols_; ++j) {
+      const double scale = scale_[static_cast<std::size_t>(j)];
+      for (std::int64_t k = 0; k < outputs_; ++k) {
+        column[static_cast<std::size_t>(k)] =
+            u[static_cast<std::size_t>(k * (cols_ + 1) + j)] / scale;
+      }
+      const double by = least_penalty_shift(column, l1_, l2_);
+      if (by == 0) continue;
+      for (std::int64_t k = 0; k < outputs_; ++k) {
+        u[static_cast<std::size_t>(k * (cols_ + 1) + j)] =
+            (column[static_cast<std::size_t>(k)] + by) * scale;
+      }
+    }
+  }
   std::vector<double> l1_of_unknowns() const {
     std::vector<double> l1(static_cast<std::size_t>(size()));
     for (std::int64_t k = 0; k < outputs_; ++k) {
@@ -213,8 +262,17 @@ LogisticResult logistic_fit(device::Learner& learner, const device::Matrix& x,
     MinimiserOptions how;
     how.max_iter = options.max_iter;
     how.least_progress = rounding;
-    if (problem.l1() > 0) how.l1 = problem.l1_of_unknowns();
-    minimum = minimise(objective, finished, how, u);
+    if (problem.l1() > 0) {
+      how.l1 = problem.l1_of_unknowns();
+      // What a step costs beside its pass grows with both.
+      how.memory = static_cast<int>(std::clamp<std::int64_t>(50'000 / problem.size(), 10, 60));
+      if (options.outputs() > 1) {
+        how.lower = [&](std::vector<double>& at) { problem.lower_penalty(at); };
+      }
+      minimum = minimise_proximal(objective, finished, how, u);
+    } else {
+      minimum = minimise(objective, finished, how, u);
+    }
   }
   problem.from_unknowns(u, w, b);
   std::copy(w.begin(), w.end(), coef);

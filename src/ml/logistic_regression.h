@@ -10,7 +10,7 @@
 
 namespace pronghorn::ml {
 
-enum class LogisticSolver { kAuto, kLbfgs, kNewtonCg, kOwlqn };
+enum class LogisticSolver { kAuto, kLbfgs, kNewtonCg, kProximal };
 
 struct LogisticOptions {
   int classes = 2;

@@ -124,12 +124,12 @@ TYPED_TEST(Logistic, LossAndGradientAreThoseOfTheDefinition) {
 TYPED_TEST(Logistic, SolversFindTheMinimum) {
   for (const int classes : {2, 4}) {
     for (const LogisticSolver solver :
-         {LogisticSolver::kLbfgs, LogisticSolver::kNewtonCg, LogisticSolver::kOwlqn}) {
+         {LogisticSolver::kLbfgs, LogisticSolver::kNewtonCg, LogisticSolver::kProximal}) {
       this->make(classes);
       this->options.solver = solver;
       this->options.tol = 1e-5;
       this->options.max_iter = 500;
-      this->options.l1_ratio = solver == LogisticSolver::kOwlqn ? 0.7 : 0;
+      this->options.l1_ratio = solver == LogisticSolver::kProximal ? 0.7 : 0;
       this->options.c = 0.05;
       const LogisticResult result = this->fit(this->data.rows_view(), true);
       EXPECT_TRUE(result.converged);
@@ -145,8 +145,44 @@ TYPED_TEST(Logistic, SolversFindTheMinimum) {
         }
         EXPECT_GT(this->objective(true), least - 1e-7);
       }
-      if (solver == LogisticSolver::kOwlqn) {
+      if (solver == LogisticSolver::kProximal) {
         EXPECT_GT(std::count(coef.begin(), coef.end(), 0.0), 0);
+      }
+    }
+  }
+}
+
+// The conditions of the minimum hold for each coefficient: the smooth part's slope is -l1 sign(c)
+// where c is not 0, and within l1 where it is. Correlated columns, weak and strong penalties.
+TYPED_TEST(Logistic, ProximalMeetsTheConditionsOfTheMinimum) {
+  for (const int classes : {2, 3}) {
+    for (const double c : {0.01, 1.0, 100.0}) {
+      for (const double ratio : {0.4, 1.0}) {
+        this->make(classes);
+        for (std::int64_t r = 0; r < this->data.rows(); ++r) {
+          this->data.at(r, 4) = this->data.at(r, 3) * TypeParam(0.9) + this->data.at(r, 4);
+        }
+        this->options.c = c;
+        this->options.l1_ratio = ratio;
+        this->options.tol = sizeof(TypeParam) == 4 ? 1e-5 : 1e-7;
+        this->options.max_iter = 300;
+        const LogisticResult result = this->fit(this->data.rows_view());
+        EXPECT_TRUE(result.converged) << classes << ' ' << c << ' ' << ratio;
+        EXPECT_LT(result.passes, 300);
+        const double strength = 1 / (c * static_cast<double>(this->data.rows()));
+        std::vector<double> gradient(this->coef.size()), bias_gradient(this->bias.size());
+        logistic_loss_gradient(*cpu(), this->data.rows_view(), this->y.data(), nullptr,
+                               this->options, this->coef.data(), this->bias.data(), gradient.data(),
+                               bias_gradient.data());
+        const double close = sizeof(TypeParam) == 4 ? 1e-3 : 1e-6;
+        for (std::size_t i = 0; i < gradient.size(); ++i) {
+          const double l1 = ratio * strength;
+          if (this->coef[i] == 0) {
+            EXPECT_LE(std::abs(gradient[i]), l1 + close);
+          } else {
+            EXPECT_NEAR(gradient[i], this->coef[i] > 0 ? -l1 : l1, close);
+          }
+        }
       }
     }
   }

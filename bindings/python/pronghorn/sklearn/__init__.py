@@ -6,7 +6,8 @@
 Each class is a subclass of scikit-learn's of the same name: parameters, validation, attributes,
 exceptions and cloning are scikit-learn's own. What is not accelerated runs scikit-learn's code, with
 the reason in `pronghorn.report()`. Pickles load where Pronghorn is not installed, as scikit-learn's
-class. `python -m pronghorn program.py` does the same to an existing program.
+class. `python -m pronghorn program.py` does the same to an existing program. `load_model` reads what
+`pronghorn fit` wrote, `to_npy` turns Parquet into what it reads.
 """
 
 from __future__ import annotations
@@ -23,10 +24,14 @@ MODULES = {
     "MultinomialNB": "_bayes",
 }
 
-__all__ = list(MODULES)
+_FILES = ["load_model", "to_npy"]
+__all__ = [*MODULES, *_FILES]
 
 
 def __getattr__(name: str):
+    if name in _FILES:
+        globals()[name] = getattr(importlib.import_module(f"{__name__}._files"), name)
+        return globals()[name]
     if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"{__name__}.{MODULES[name]}")
@@ -37,4 +42,4 @@ def __getattr__(name: str):
 
 
 def __dir__():
-    return sorted({*globals(), *MODULES})
+    return sorted({*globals(), *__all__})

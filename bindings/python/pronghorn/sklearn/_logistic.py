@@ -155,7 +155,7 @@ def _fit(x, codes, sample_weight, classes, given, c, ratio, coef, intercept):
     l1 = ratio if np.isfinite(c) else 0.0
     method = _SOLVERS.get(solver, "auto")
     if l1 > 0:
-        method = "owlqn"
+        method = "proximal"
     elif tight < _NEWTON_TOL:
         method = "newton-cg"
     objective, gradient, n_iter, converged = np.nan, np.inf, 0, False
@@ -166,8 +166,6 @@ def _fit(x, codes, sample_weight, classes, given, c, ratio, coef, intercept):
             max(tight, _NO_TOLERANCE), limit, method, coef, intercept, new_run())
         if n_iter == 0:  # to the last bit what it was
             coef[:], intercept[:] = start
-        if l1 > 0 and n_iter < limit and gradient > max(tol, 1e-4 if x.is_f32 else 1e-6):
-            raise Stay(f"the solver of L1 penalties came no nearer than a gradient of {gradient:.1e}")
     if not converged and not gradient <= tol:
         _warn(solver, n_iter, limit, objective)
     return n_iter

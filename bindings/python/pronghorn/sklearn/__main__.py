@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python3 -m pronghorn.sklearn to-npy DATA.parquet DATA.npy: tables for the program `pronghorn`."""
+
+import argparse
+import sys
+
+from .. import errors
+from ._files import to_npy
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m pronghorn.sklearn")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("to-npy", help="a Parquet or Arrow file as .npy, piece by piece")
+    command.add_argument("source")
+    command.add_argument("target")
+    command.add_argument("--columns", help="names between commas; default: all")
+    command.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    options = parser.parse_args()
+    try:
+        rows, columns = to_npy(options.source, options.target, dtype=options.dtype,
+                               columns=options.columns.split(",") if options.columns else None)
+    except errors.Error as error:
+        print(f"pronghorn: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.target}: {rows} x {columns} {options.dtype}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
