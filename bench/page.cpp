@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "bench/assets.h"
 
 namespace pronghorn::bench {
@@ -159,22 +161,30 @@ std::string comparison_text(const ordered_json& comparison) {
                         run.value("file", ""), machine.value("cpu", ""), machine.value("cores", 0),
                         machine.value("version", ""), machine.value("commit", ""));
   }
-  text += fmt::format("\n{:<32} {:>12}", "images/s", "1");
+  text += fmt::format("\n{:<32} {:>12} {:<20}", "images/s", "1", "95 %");
   for (std::size_t i = 2; i <= comparison["runs"].size(); ++i) {
-    text += fmt::format(" {:>12} {:>9} {:<9}", i, "change", "");
+    text += fmt::format(" {:>12} {:<20} {:>9} {:<9}", i, "95 %", "change", "");
   }
   text += "\n";
+  const auto interval = [](const ordered_json& value) {
+    return fmt::format("[{:.2f}, {:.2f}]", value["interval_95"][0].get<double>(),
+                       value["interval_95"][1].get<double>());
+  };
   for (const ordered_json& row : comparison["rows"]) {
     text += fmt::format("{:<32}", row.value("what", ""));
+    bool first = true;
     for (const ordered_json& value : row["values"]) {
+      const bool base = std::exchange(first, false);
       if (value.is_null()) {
-        text += fmt::format(" {:>12} {:>9} {:<9}", "-", "", "");
-      } else if (value.contains("change")) {
-        text += fmt::format(" {:>12.2f} {:>+8.1f}% {:<9}", number(value, "value"),
-                            100 * number(value, "change"), value.value("verdict", ""));
-      } else {
-        text += fmt::format(" {:>12.2f}", number(value, "value"));
+        text += fmt::format(" {:>12} {:<20} {:>9} {:<9}", "-", "", "", "");
+        continue;
       }
+      text += fmt::format(" {:>12.2f} {:<20}", number(value, "value"), interval(value));
+      if (base) continue;
+      text += value.contains("change")
+                  ? fmt::format(" {:>+8.1f}% {:<9}", 100 * number(value, "change"),
+                                value.value("verdict", ""))
+                  : fmt::format(" {:>9} {:<9}", "-", "");
     }
     text += "\n";
   }

@@ -102,7 +102,9 @@ std::string open_powercap(const fs::path& sys, Meters& meters) {
     const fs::path file = zone / "energy_uj";
     const std::optional<double> range = number_in(zone / "max_energy_range_uj");
     if (!number_in(file) || !range) {
-      const bool denied = access(file.c_str(), F_OK) == 0 && access(file.c_str(), R_OK) != 0;
+      const int opened = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+      const bool denied = opened < 0 && (errno == EACCES || errno == EPERM);
+      if (opened >= 0) close(opened);
       return fmt::format(
           "{}: {}", file.string(),
           denied ? "no permission to read it; run as root, or: sudo chmod a+r " + file.string()

@@ -111,6 +111,7 @@ ordered_json to_json(const Report& report, const std::string& command) {
   } else {
     json["images"]["path"] = report.images.path;
   }
+  if (!report.images.note.empty()) json["images"]["note"] = report.images.note;
   json["resize"] = {{"mode", report.resize.mode},
                     {"interpolation", report.resize.nearest ? "nearest" : "bilinear"},
                     {"scaled_decode", report.resize.scaled_decode}};

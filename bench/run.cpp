@@ -13,6 +13,8 @@ namespace pronghorn::bench {
 namespace {
 
 constexpr int kGenerated = 64;
+// Distinct images, a batch or so: with fewer the processor's caches hold all of them.
+constexpr std::int64_t kFewest = 32;
 
 Source in_memory(const std::vector<Photograph>& photographs) {
   std::vector<std::span<const std::byte>> images;
@@ -274,6 +276,13 @@ Report run(const Model& model, const Options& options) {
   }
   report.images.count = images.size();
 
+  const std::int64_t fewest = *std::max_element(options.batches.begin(), options.batches.end());
+  if (images.size() < std::min<std::int64_t>(fewest, kFewest)) {
+    report.images.note = fmt::format(
+        "{} of them repeat in each batch of {}: they stay in the caches, and decoding looks "
+        "cheaper than it is; give {} or more",
+        images.size(), fewest, std::min<std::int64_t>(fewest, kFewest));
+  }
   if (options.on_ready) options.on_ready(report);
 
   const int largest = *std::max_element(options.batches.begin(), options.batches.end());

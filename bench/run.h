@@ -23,6 +23,7 @@ struct ImagesUsed {
   std::string path;        // when not
   std::int64_t count = 0;
   double mean_bytes = 0;  // of an encoded image; 0 when not measured
+  std::string note;       // "", or why there are too few of them
 };
 
 struct Accuracy {  // over the distinct labelled images that the real measurements classified

@@ -290,6 +290,9 @@ void run_bench(const Flags& flags, Context& context) {
                       report.images.mean_bytes * 1e-3)
                 : fmt::format("  {:<10} {} from {}\n", "images", report.images.count,
                               report.images.path);
+    if (!report.images.note.empty()) {
+      text += fmt::format("  {:<10} {}\n", "too few", report.images.note);
+    }
     text += fmt::format("  {:<10} {} {}\n", "resize", report.resize.mode,
                         report.resize.nearest ? "nearest" : "bilinear");
     text +=

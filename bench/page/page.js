@@ -515,7 +515,7 @@ function setUp() {
   el('div', {}, el('h3', {}, 'Software and data'), facts([
     ['Pronghorn', m.version], ['commit', m.commit], ['compiler', m.compiler], ['device', `${d.name}${d.isa ? ' (' + d.isa + ')' : ''}`], ['threads', d.threads],
     ['model', `${model.name} (${model.format}), ${model.quantized ? 'INT8' : 'float32'}, ${num((model.macs || 0) / 1e9, 2)} GMAC an image`], ['model SHA-256', model.sha256],
-    ['images', i.generated ? `${num(i.count)} generated, seed ${i.seed}, mean ${num(i.mean_bytes / 1e3)} KB` : `${num(i.count)} from ${i.path}`],
+    ['images', i.generated ? `${num(i.count)} generated, seed ${i.seed}, mean ${num(i.mean_bytes / 1e3)} KB` : `${num(i.count)} from ${i.path}`], ['too few', i.note],
     ['resize', `${r.mode}, ${r.interpolation}${r.scaled_decode ? ', scaled decode' : ''}`], ['decoder', 'libjpeg-turbo'],
     ['first result', num(report.first_result_seconds, 3) + ' s after the start'], ['memory', num((report.peak_rss_bytes || 0) / 1e6) + ' MB at most'],
     ['own overhead', report.own_overhead && `${num(report.own_overhead.null_queries_per_second)} null queries/s; ${percent(report.own_overhead.share_of_batch_1, 4)} of batch 1`]]))),

@@ -151,6 +151,7 @@ TEST_F(Report, ComparesRuns) {
   const Outcome outcome = folder.run("report a.json b.json c.json --html out.html --json out.json");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("real throughput, batch 8"));
+  EXPECT_THAT(outcome.out, HasSubstr("[89.00, 91.00]"));  // the intervals are shown
   const auto values = folder.json("out.json")["comparison"]["rows"][0]["values"];
   EXPECT_NEAR(values[1]["change"].get<double>(), -0.1, 1e-12);
   EXPECT_EQ(values[1]["verdict"], "slower");
