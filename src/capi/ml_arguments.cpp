@@ -93,11 +93,15 @@ std::unique_ptr<device::Learner> learner_of(const ph_ml_run* run, double work) {
   if (given.threads < 0) {
     base::fail(Status::kInvalidArgument, "threads is {}; 0 (every core) or more", given.threads);
   }
-  const auto device = runtime::open_device(given.device == nullptr ? "" : given.device);
+  // A GPU is taken by name only: one pass over data in the host's memory is done before they have
+  // crossed the bus, and which is better for a fit depends on the iterations to come.
+  const auto names = runtime::devices_to_try(given.device == nullptr ? "" : given.device);
+  const auto device = runtime::open_device(names.size() == 1 ? names.front() : "cpu");
   const int threads = given.threads == 0 && work < 3e5 ? 1 : given.threads;
   auto learner = device->learner(threads);
   if (!learner) {
-    base::fail(Status::kUnsupported, "device \"{}\" does no machine learning; \"cpu\" does",
+    base::fail(Status::kUnsupported,
+               "device \"{}\" does no machine learning; \"cpu\" and \"cuda\" do",
                device->properties().name);
   }
   return learner;

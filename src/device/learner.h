@@ -23,6 +23,7 @@ class KMeansPasses {
   // representable in the matrix's type), the lowest index among equals, and brings the sums up to
   // date. Returns how many labels changed.
   virtual std::int64_t assign(const double* centers) = 0;
+  // Brings the setup's array, or one of its own, up to date. A device may not do so before.
   virtual const std::int32_t* labels() const = 0;
   virtual const double* sums() const = 0;          // clusters x cols: of weight * (row - shift)
   virtual const double* weights() const = 0;       // clusters
@@ -64,6 +65,8 @@ struct LogisticSetup {
 
 enum class Output { kScores, kLogProba, kProba, kLabel };
 
+// A device may keep what a matrix held in a learner's last call: as long as the learner lives, the
+// caller's data do not change.
 class Learner {
  public:
   virtual ~Learner() = default;
@@ -99,7 +102,7 @@ class Learner {
   virtual void distances(const Matrix& x, const double* centers, int clusters, void* out) = 0;
   // closest[i] = min(closest[i], |x_i - point|^2) for one point, and for each of `count` candidate
   // points the sum over rows of w_i min(closest[i], |x_i - candidate|^2). With `point` null closest
-  // is only read. Points are cols doubles each.
+  // is only read, as the last call with a point left it. Points are cols doubles each.
   virtual void potentials(const Matrix& x, const double* weight, const double* point,
                           const double* candidates, int count, double* closest, double* sums) = 0;
 

@@ -7,13 +7,13 @@
 #include <random>
 #include <vector>
 
-#include "device/cpu/cpu_device.h"
+#include "device/cpu/learn/cpu_learner.h"
 #include "device/learner.h"
 
 namespace pronghorn::ml {
 
 inline std::unique_ptr<device::Learner> cpu(int threads = 2) {
-  return device::cpu::make_device()->learner(threads);
+  return device::cpu::make_learner(threads);
 }
 
 // The same values as rows, as columns and as CSR.

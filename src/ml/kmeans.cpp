@@ -57,6 +57,7 @@ class Run {
     result.inertia = inertia(centers);
     // The sum over clusters cancels where rows lie close to their centres.
     if (result.inertia < 0.05 * spread_) result.inertia = passes_->inertia(centers.data());
+    passes_->labels();
     result.distinct =
         static_cast<int>(k_ - std::count(passes_->counts(), passes_->counts() + k_, 0));
     for (std::int64_t i = 0; i < size(); ++i) {

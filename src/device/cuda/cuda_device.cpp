@@ -9,6 +9,7 @@
 #include "base/thread_pool.h"
 #include "device/cuda/cuda_program.h"
 #include "device/cuda/driver.h"
+#include "device/cuda/learn/cuda_learner.h"
 #include "device/cuda/nvml.h"
 
 namespace pronghorn::device::cuda {
@@ -95,6 +96,10 @@ class CudaDevice final : public Device {
         threads);
   }
   bool offers(Precision) const override { return true; }
+
+  std::unique_ptr<Learner> learner(int threads) override {
+    return make_learner(gpus_, threads > 0 ? threads : base::available_cores());
+  }
 
   std::optional<double> energy_joules() const override {
     double sum = 0;
