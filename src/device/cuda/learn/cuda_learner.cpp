@@ -315,18 +315,18 @@ class CudaLearner final : public Learner {
       const std::int64_t cols = x.matrix.cols;
       const std::int64_t padded = padded_count(clusters);
       const auto b = pack_columns<T>(centers, clusters, cols, x.cols, padded, -2.0);
-      const auto bias = pack_bias<T>(squared_norms(centers, clusters, cols).data(), clusters,
-                                     padded, std::numeric_limits<double>::infinity());
+      const auto norms = squared_norms(centers, clusters, cols);
+      const auto bias =
+          pack_bias<T>(norms.data(), clusters, padded, std::numeric_limits<double>::infinity());
+      const double longest = *std::max_element(norms.begin(), norms.end());
       const auto points = pack_rows<double>(centers, clusters, cols, x.cols);
       for_shares(x, [&](std::size_t g, const Gpu& gpu, const RowJob& rows) {
-        GpuArray on_b, on_bias, on_points, found(rows.rows * 4);
+        GpuArray on_b, on_bias, on_points, open, found(rows.rows * 4);
         send(gpu, b, on_b);
         send(gpu, bias, on_bias);
         ProductJob job = product_job(rows, clusters, padded, on_b, on_bias);
         job.labels = found.as<std::int32_t>();
-        check(launch_product(Product::kNearest, x.matrix.dtype, x.matrix.dtype, job,
-                             gpu.multiprocessors, gpu.stream.get()),
-              "nearest centres");
+        label_rows(gpu, x.matrix.dtype, job, longest, open);
         if (inertia != nullptr) {
           GpuArray distances(rows.rows * 8), partial(kPotentialParts * 8), sum(8);
           send(gpu, points, on_points);
@@ -412,6 +412,39 @@ class CudaLearner final : public Learner {
 };
 
 }  // namespace
+
+void label_rows(const Gpu& gpu, Dtype dtype, const ProductJob& job, double longest,
+                GpuArray& open) {
+  const cudaStream_t stream = gpu.stream.get();
+  const auto decide = [&](const ProductJob& rows) {
+    check(launch_product(Product::kNearest, dtype, dtype, rows, gpu.multiprocessors, stream),
+          "nearest centres");
+  };
+  if (dtype == Dtype::kF64 || job.rows == 0) return decide(job);
+  NearestJob fast{};
+  fast.x = static_cast<const float*>(job.x);
+  fast.rows = job.rows;
+  fast.ld = job.ld;
+  fast.cols = job.cols;
+  fast.padded = job.padded;
+  fast.shift = static_cast<const float*>(job.shift);
+  fast.b = static_cast<const float*>(job.b);
+  fast.bias = static_cast<const float*>(job.bias);
+  fast.radius = static_cast<float>(std::sqrt(longest) * (1 + 1e-6));
+  fast.labels = job.labels;
+  fast.before = job.before;
+  fast.changed = job.changed;
+  if (!nearest_fits(fast, gpu.capability, gpu.shared_bytes)) return decide(job);
+  open.reserve((job.rows + 4) * 4);  // how many, then which
+  fast.open_count = open.as<unsigned>();
+  fast.open = open.as<unsigned>() + 4;
+  check(cudaMemsetAsync(fast.open_count, 0, sizeof(unsigned), stream), "clearing");
+  check(launch_nearest(fast, gpu.multiprocessors, stream), "nearest centres");
+  ProductJob rest = job;
+  rest.list = fast.open;
+  rest.list_count = fast.open_count;
+  decide(rest);
+}
 
 std::vector<double> squared_norms(const double* points, std::int64_t count, std::int64_t cols) {
   std::vector<double> norms(static_cast<std::size_t>(count));

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "device/cuda/learn/kernels/learn_kernels.h"
 #include "device/cuda/learn/transfer.h"
 #include "device/learner.h"
 
@@ -85,6 +86,11 @@ std::vector<T> pack_rows(const double* values, std::int64_t count, std::int64_t 
   }
   return packed;
 }
+// Labels rows with their nearest centres (Product::kNearest), on the matrix unit where it can.
+// `longest`: the largest of the centres' squared norms. open: memory of its own, kept between
+// calls.
+void label_rows(const Gpu& gpu, Dtype dtype, const ProductJob& job, double longest, GpuArray& open);
+
 std::vector<double> squared_norms(const double* points, std::int64_t count, std::int64_t cols);
 
 inline std::int64_t padded_count(std::int64_t count) { return (count + 63) / 64 * 64; }

@@ -17,7 +17,7 @@ namespace {
 
 // What one GPU holds.
 struct Part {
-  GpuArray labels, before, shift, b, bias, partial, result, centers, distances;
+  GpuArray labels, before, open, shift, b, bias, partial, result, centers, distances;
 };
 
 template <class T>
@@ -64,8 +64,10 @@ class CudaKMeans final : public KMeansPasses {
 
   std::int64_t assign(const double* centers) override {
     const std::vector<T> b = pack_columns<T>(centers, k_, cols_, x_->cols, padded_, -2.0);
-    const std::vector<T> bias = pack_bias<T>(squared_norms(centers, k_, cols_).data(), k_, padded_,
-                                             std::numeric_limits<double>::infinity());
+    const std::vector<double> norms = squared_norms(centers, k_, cols_);
+    const std::vector<T> bias =
+        pack_bias<T>(norms.data(), k_, padded_, std::numeric_limits<double>::infinity());
+    const double longest = *std::max_element(norms.begin(), norms.end());
     for (std::size_t g = 0; g < parts_.size(); ++g) {
       const Gpu& gpu = *team_->gpus[g];
       const Current current(gpu.id);
@@ -89,9 +91,7 @@ class CudaKMeans final : public KMeansPasses {
       job.labels = part.labels.as<std::int32_t>();
       job.before = part.before.as<std::int32_t>();
       job.changed = changed;
-      check(launch_product(Product::kNearest, setup_.x.dtype, setup_.x.dtype, job,
-                           gpu.multiprocessors, gpu.stream.get()),
-            "k-means: nearest centres");
+      label_rows(gpu, setup_.x.dtype, job, longest, part.open);
       check(launch_group_sums(setup_.x.dtype, groups, gpu.multiprocessors, gpu.stream.get()),
             "k-means: sums of the clusters");
     }

@@ -36,6 +36,14 @@ class CudaLogistic final : public LogisticPasses {
                        double* bias_gradient) override {
     last_coef_.assign(coef, coef + outputs_ * cols_);
     last_bias_.assign(bias, bias + outputs_);
+    if constexpr (sizeof(T) == 4) {
+      bool fits = true;
+      for (std::size_t g = 0; g < parts_.size(); ++g) {
+        const Gpu& gpu = *team_->gpus[g];
+        fits = fits && logistic_fits(fused_job(g), gpu.capability, gpu.shared_bytes);
+      }
+      if (fits) return run_fused(coef_gradient, bias_gradient);
+    }
     return run(nullptr, nullptr, coef_gradient, bias_gradient);
   }
   void hessian_product(const double* coef, const double* bias, double* coef_product,
@@ -46,16 +54,22 @@ class CudaLogistic final : public LogisticPasses {
  private:
   double run(const double* direction, const double* direction_bias, double* coef_sums,
              double* bias_sums) {
-    const std::int64_t width = x_->cols + 1;
     for (std::size_t g = 0; g < parts_.size(); ++g) start(g, direction, direction_bias);
+    return collect(coef_sums, bias_sums,
+                   [&](std::size_t g) { return pieces_of(x_->shares[g].rows); });
+  }
+
+  // What the GPUs left: sums, and losses_of(gpu) parts of the loss.
+  template <class Losses>
+  double collect(double* coef_sums, double* bias_sums, Losses&& losses_of) {
+    const std::int64_t width = x_->cols + 1;
     std::fill_n(coef_sums, outputs_ * cols_, 0.0);
     std::fill_n(bias_sums, outputs_, 0.0);
     double loss = 0;
     for (std::size_t g = 0; g < parts_.size(); ++g) {
       const Gpu& gpu = *team_->gpus[g];
       const Current current(gpu.id);
-      std::vector<double> result(
-          static_cast<std::size_t>(outputs_ * width + pieces_of(x_->shares[g].rows)));
+      std::vector<double> result(static_cast<std::size_t>(outputs_ * width + losses_of(g)));
       receive(gpu, parts_[g].result.as<void>(), result);
       for (std::int64_t k = 0; k < outputs_; ++k) {
         const double* from = result.data() + k * width;
@@ -67,6 +81,41 @@ class CudaLogistic final : public LogisticPasses {
       }
     }
     return loss;
+  }
+
+  LogisticJob fused_job(std::size_t g) const {
+    LogisticJob job{};
+    job.x = static_cast<const float*>(x_->parts[g].data);
+    job.rows = x_->shares[g].rows;
+    job.ld = x_->parts[g].ld;
+    job.cols = x_->cols;
+    job.outputs = static_cast<std::int32_t>(outputs_);
+    job.coef = parts_[g].b.as<float>();
+    job.bias = parts_[g].bias.as<float>();
+    job.y = classes_[g].as<std::int32_t>();
+    job.weight = setup_.weight == nullptr ? nullptr : weights_[g].as<double>();
+    job.partial = parts_[g].partial.as<double>();
+    job.sums = parts_[g].result.as<double>();
+    return job;
+  }
+
+  // Loss and gradient in one reading of the rows.
+  double run_fused(double* coef_sums, double* bias_sums) {
+    const auto coef = pack_rows<float>(last_coef_.data(), outputs_, cols_, x_->cols);
+    const std::vector<float> bias(last_bias_.begin(), last_bias_.end());
+    const std::int64_t width = x_->cols + 1;
+    for (std::size_t g = 0; g < parts_.size(); ++g) {
+      const Gpu& gpu = *team_->gpus[g];
+      const Current current(gpu.id);
+      Part& part = parts_[g];
+      send(gpu, coef, part.b);
+      send(gpu, bias, part.bias);
+      part.partial.reserve(logistic_partial_count(fused_job(g), gpu.multiprocessors) * 8);
+      part.result.reserve((outputs_ * width + 1) * 8);
+      check(launch_logistic(fused_job(g), gpu.multiprocessors, gpu.stream.get()),
+            "logistic regression: loss and gradient");
+    }
+    return collect(coef_sums, bias_sums, [](std::size_t) { return 1; });
   }
 
   std::int64_t piece_rows() const {

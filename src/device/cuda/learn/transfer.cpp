@@ -20,11 +20,10 @@ constexpr int kWorkers = 12;
 constexpr int kSlots = 2;  // of each worker: one is filled while the other is under way
 constexpr std::int64_t kDirect = 256 << 10;  // up to here the driver copies
 
-int multiprocessors_of(int gpu) {
-  int count = 0;
-  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, gpu),
-        "a property of the GPU");
-  return count;
+int attribute(cudaDeviceAttr which, int gpu) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, gpu), "a property of the GPU");
+  return value;
 }
 
 std::byte* bytes_of(const void* data) { return static_cast<std::byte*>(const_cast<void*>(data)); }
@@ -264,7 +263,12 @@ void GpuArray::reserve(std::int64_t bytes) {
   *this = GpuArray(bytes);
 }
 
-Gpu::Gpu(int number) : id(number), multiprocessors(multiprocessors_of(number)) {}
+Gpu::Gpu(int number)
+    : id(number),
+      multiprocessors(attribute(cudaDevAttrMultiProcessorCount, number)),
+      capability(10 * attribute(cudaDevAttrComputeCapabilityMajor, number) +
+                 attribute(cudaDevAttrComputeCapabilityMinor, number)),
+      shared_bytes(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, number)) {}
 
 GpuTeam::GpuTeam(const std::vector<int>& ids, int threads) : pool(threads) {
   for (const int id : ids) {

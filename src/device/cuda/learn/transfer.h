@@ -41,6 +41,8 @@ struct Gpu {
   explicit Gpu(int number);
   const int id;
   const int multiprocessors;
+  const int capability;    // 90: compute capability 9.0
+  const int shared_bytes;  // that a block may have
   StreamHandle stream;
 };
 

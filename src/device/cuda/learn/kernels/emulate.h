@@ -192,7 +192,65 @@ inline unsigned __match_any_sync(unsigned, int value) {
     return mask;
   });
 }
+inline unsigned __ballot_sync(unsigned, bool value) {
+  return emulate::launch().exchange(value, [&](auto&& of) {
+    unsigned mask = 0;
+    for (int lane = 0; lane < 32; ++lane) mask |= of(lane) ? 1u << lane : 0;
+    return mask;
+  });
+}
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+// The matrix unit's product of a 16 x 8 by an 8 x 8 fragment, whose operands lose their last 13
+// bits.
+inline void multiply_add_tf32(float (&sum)[4], const float (&a)[4], const float (&b)[2]) {
+  struct A {
+    float at[4];
+  };
+  struct B {
+    float at[2];
+  };
+  const auto cut = [](float value) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &value, 4);
+    bits &= 0xFFFFE000u;
+    std::memcpy(&value, &bits, 4);
+    return value;
+  };
+  std::vector<A> all_a;
+  std::vector<B> all_b;
+  auto& launch = emulate::launch();
+  launch.exchange(A{{a[0], a[1], a[2], a[3]}}, [&](auto&& of) {
+    for (int lane = 0; lane < 32; ++lane) all_a.push_back(of(lane));
+    return 0;
+  });
+  launch.exchange(B{{b[0], b[1]}}, [&](auto&& of) {
+    for (int lane = 0; lane < 32; ++lane) all_b.push_back(of(lane));
+    return 0;
+  });
+  for (int i = 0; i < 4; ++i) {
+    const int row = launch.lane() / 4 + i / 2 * 8;
+    const int col = launch.lane() % 4 * 2 + i % 2;
+    for (int k = 0; k < 8; ++k) {
+      const float left =
+          all_a[static_cast<std::size_t>(row % 8 * 4 + k % 4)].at[row / 8 + k / 4 * 2];
+      const float right = all_b[static_cast<std::size_t>(col * 4 + k % 4)].at[k / 4];
+      sum[i] += cut(left) * cut(right);
+    }
+  }
+}
+// Copies are done when they are asked for.
+template <int kBytes>
+void copy_async(void* to, const void* from, bool there) {
+  if (there) {
+    std::memcpy(to, from, kBytes);
+  } else {
+    std::memset(to, 0, kBytes);
+  }
+}
+inline void commit_copies() {}
+template <int kPending>
+void wait_for_copies() {}
+
 // Fibres are one thread of the host's.
 template <class T, class V>
 T atomicAdd(T* at, V value) {

@@ -4,7 +4,7 @@
 namespace pronghorn::device::cuda {
 namespace {
 
-constexpr int kBlocksEach = 3;  // of a multiprocessor, at most
+constexpr int kBlocksEach = 2;  // of a multiprocessor, at most
 
 std::int64_t blocks_of(const GroupJob& job, int multiprocessors) {
   const std::int64_t tiles = (job.rows + GroupTile::kRows - 1) / GroupTile::kRows;

@@ -18,10 +18,11 @@ namespace pronghorn::device::cuda {
 struct GroupTile {
   static constexpr int kThreads = 256;
   static constexpr int kWarps = kThreads / 32;
-  static constexpr int kRows = 1024;
+  static constexpr int kRows = 2048;
   static constexpr int kShare = kRows / kWarps;  // rows that a warp sorts
-  static constexpr int kSlab = 64;               // columns at a time, two a lane
-  static constexpr int kBatch = 8;               // rows under way at once
+  static constexpr int kRounds = kShare / 32;
+  static constexpr int kSlab = 64;  // columns at a time, two a lane
+  static constexpr int kBatch = 8;  // rows that a warp reads at once
   static constexpr int kMaxSharedSums = 48 << 10;
 };
 
@@ -70,7 +71,7 @@ struct LaneSums {
       first[e] += wt;
       if constexpr (kSquares) second[e] = std::fma(wt, t[e], second[e]);
     }
-    weight += w;
+    if constexpr (!kPlain) weight += w;
   }
 };
 
@@ -101,6 +102,7 @@ class GroupBlock {
 
   __device__ __forceinline__ void run() {
     const std::int64_t tiles = (job_.rows + Tile::kRows - 1) / Tile::kRows;
+    load_groups(blockIdx.x);
     for (std::int64_t t = blockIdx.x; t < tiles; t += gridDim.x) {
       row_ = t * Tile::kRows;
       rows_ = static_cast<int>(job_.rows - row_ < Tile::kRows ? job_.rows - row_ : Tile::kRows);
@@ -108,6 +110,7 @@ class GroupBlock {
       if (job_.group != nullptr) {
         sort();
         entries = start_[job_.groups];
+        load_groups(t + gridDim.x);
       } else if (threadIdx.x == 0) {
         numbers_[0] += rows_;
       }
@@ -128,13 +131,31 @@ class GroupBlock {
   }
 
  private:
-  // The group that a row of the tile is added to (`old`: taken off), or -1.
-  __device__ __forceinline__ int group_of(int row, bool old) const {
-    if (row >= rows_) return -1;
-    const int now = job_.group[row_ + row];
-    if (job_.before == nullptr) return old ? -1 : now;
-    const int was = job_.before[row_ + row];
-    return now == was ? -1 : old ? was : now;
+  // The groups of this thread's rows of a tile, and (was_) those that they are taken off: -1 none.
+  __device__ __forceinline__ void load_groups(std::int64_t tile) {
+    if (job_.group == nullptr) return;
+#pragma unroll
+    for (int round = 0; round < Tile::kRounds; ++round) {
+      const std::int64_t row = tile * Tile::kRows + warp_ * Tile::kShare + round * 32 + lane_;
+      const bool there = row < job_.rows;
+      now_[round] = there ? job_.group[row] : -1;
+      if constexpr (!kPlain) {
+        was_[round] = there && job_.before != nullptr ? job_.before[row] : -1;
+        if (job_.before != nullptr && was_[round] == now_[round]) now_[round] = was_[round] = -1;
+      }
+    }
+  }
+
+  // Where a warp's entry lies among its entries of that group.
+  __device__ __forceinline__ int count_entry(std::uint16_t* own, int group) const {
+    const unsigned same = __match_any_sync(~0u, group);
+    const int rank = __popc(same & ((1u << lane_) - 1));
+    int at = 0;
+    if (group >= 0) at = own[group];
+    __syncwarp();
+    if (group >= 0 && rank == 0) own[group] = static_cast<std::uint16_t>(at + __popc(same));
+    __syncwarp();
+    return at + rank;
   }
 
   // entries_: row | taken off << 15, by group; start_: where each group begins.
@@ -145,26 +166,29 @@ class GroupBlock {
       counts_[i] = 0;
     }
     __syncthreads();
-    for (int pass = 0; pass < 2; ++pass) {
-      for (int round = 0; round < Tile::kShare; round += 32) {
-        const int row = warp_ * Tile::kShare + round + lane_;
-        for (int old = 0; old < (job_.before == nullptr ? 1 : 2); ++old) {
-          const int group = group_of(row, old != 0);
-          const unsigned same = __match_any_sync(~0u, group);
-          const int rank = __popc(same & ((1u << lane_) - 1));
-          std::uint16_t at = 0;
-          if (group >= 0) at = own[group];
-          __syncwarp();
-          if (group >= 0 && pass == 1) {
-            entries_[at + rank] = static_cast<std::uint16_t>(row | old << 15);
-          }
-          if (group >= 0 && rank == 0) own[group] = static_cast<std::uint16_t>(at + __popc(same));
-          __syncwarp();
+    int at_now[Tile::kRounds], at_was[Tile::kRounds];
+#pragma unroll
+    for (int round = 0; round < Tile::kRounds; ++round) {
+      at_now[round] = count_entry(own, now_[round]);
+      if constexpr (!kPlain) {
+        if (job_.before != nullptr) at_was[round] = count_entry(own, was_[round]);
+      }
+    }
+    __syncthreads();
+    place();
+#pragma unroll
+    for (int round = 0; round < Tile::kRounds; ++round) {
+      const int row = warp_ * Tile::kShare + round * 32 + lane_;
+      if (now_[round] >= 0) {
+        entries_[own[now_[round]] + at_now[round]] = static_cast<std::uint16_t>(row);
+      }
+      if constexpr (!kPlain) {
+        if (was_[round] >= 0) {
+          entries_[own[was_[round]] + at_was[round]] = static_cast<std::uint16_t>(row | 0x8000);
         }
       }
-      __syncthreads();
-      if (pass == 0) place();
     }
+    __syncthreads();
   }
 
   // Counts of the warps to where each warp's entries of each group begin.
@@ -203,96 +227,122 @@ class GroupBlock {
     return job_.group == nullptr ? at : entries_[at];
   }
 
-  // This warp's part of the sorted list.
+  // Entries at .. at + kBatch - 1 (those before `end`) of the rows: all on their way at once.
+  struct Batch {
+    Pair<TX> value[Tile::kBatch];
+    double w[Tile::kBatch];
+  };
+  __device__ __forceinline__ void read(const TX* x, int at, int end, Batch& batch) const {
+#pragma unroll
+    for (int i = 0; i < Tile::kBatch; ++i) {
+      batch.value[i] = {TX{}, TX{}};
+      batch.w[i] = 1;
+      if (at + i >= end) continue;
+      const int e = entry(at + i);
+      const int row = e & (Tile::kRows - 1);
+      batch.value[i] = *reinterpret_cast<const Pair<TX>*>(x + row * job_.ld);
+      if constexpr (!kPlain) {
+        if (job_.weight != nullptr) batch.w[i] = job_.weight[row_ + row];
+        if ((e & 0x8000) != 0) batch.w[i] = -batch.w[i];
+      }
+    }
+  }
+
+  // This warp's part of the sorted list. The next batch is read before the last is added up.
   __device__ __forceinline__ void walk(int entries, int slab) {
     const int begin = static_cast<int>(std::int64_t{entries} * warp_ / Tile::kWarps);
     const int end = static_cast<int>(std::int64_t{entries} * (warp_ + 1) / Tile::kWarps);
     if (lane_ < 2) edge_groups_[warp_ * 2 + lane_] = -1;
     __syncwarp();
     if (begin == end) return;
-    int group = 0;
-    if (job_.group != nullptr) {  // the last group that begins at or before `begin`
-      int low = 0, high = job_.groups;
-      while (high - low > 1) {
-        const int middle = (low + high) / 2;
-        (start_[middle] <= begin ? low : high) = middle;
-      }
-      group = low;
-    }
     const int col = slab + 2 * lane_;
     const bool mine = col < job_.cols;
-    for (int at = begin; at < end; ++group) {
-      int stop = end;
-      if (job_.group != nullptr && start_[group + 1] < end) stop = start_[group + 1];
-      if (stop == at) continue;
-      double shift[2] = {0, 0};
-      if (mine && job_.group_shift != nullptr) {
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          shift[e] = job_.group_shift[std::int64_t{group} * job_.cols + col + e];
-        }
-      }
-      LaneSums<kSquares, kPlain> sums;
-      const bool head = at == begin;
-      if (mine) add_run(at, stop, col, shift, sums);
-      at = stop;
-      if (head || at == end) {
-        const int edge = warp_ * 2 + (head ? 0 : 1);
-        double* to = edges_ + edge * (Tile::kSlab * (kSquares ? 2 : 1) + 1);
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          to[2 * lane_ + e] = sums.first[e];
-          if constexpr (kSquares) to[Tile::kSlab + 2 * lane_ + e] = sums.second[e];
-        }
-        if (lane_ == 0) {
-          to[Tile::kSlab * (kSquares ? 2 : 1)] = sums.weight;
-          edge_groups_[edge] = group;
-        }
-      } else if (mine) {
-        store(group, slab, 2 * lane_, sums.first, sums.second);
-        if (lane_ == 0 && slab == 0) weights_[group] += sums.weight;
-      }
-    }
-  }
-
-  // Entries at .. stop - 1, all of one group.
-  __device__ __forceinline__ void add_run(int at, int stop, int col, const double (&shift)[2],
-                                          LaneSums<kSquares, kPlain>& sums) const {
+    const int readable = mine ? end : begin;
     const TX* x = static_cast<const TX*>(job_.x) + row_ * job_.ld + col;
     const TX* common = static_cast<const TX*>(job_.shift);
     TX off[2] = {TX{}, TX{}};
-    if (common != nullptr) {
+    if (mine && common != nullptr) {
       off[0] = common[col];
       off[1] = common[col + 1];
     }
-    for (; at < stop; at += Tile::kBatch) {
-      Pair<TX> value[Tile::kBatch];
-      double w[Tile::kBatch];
-#pragma unroll
-      for (int i = 0; i < Tile::kBatch; ++i) {
-        w[i] = 1;
-        value[i] = {TX{}, TX{}};
-        if (at + i < stop) {
-          const int e = entry(at + i);
-          const int row = e & (Tile::kRows - 1);
-          value[i] = *reinterpret_cast<const Pair<TX>*>(x + row * job_.ld);
-          if constexpr (!kPlain) {
-            if (job_.weight != nullptr) w[i] = job_.weight[row_ + row];
-            if ((e & 0x8000) != 0) w[i] = -w[i];
+    int group = first_group(begin);
+    bool head = true;
+    double shift[2] = {0, 0};
+    load_shift(group, col, mine, shift);
+    LaneSums<kSquares, kPlain> sums;
+    Batch batch;
+    read(x, begin, readable, batch);
+    for (int at = begin; at < end; at += Tile::kBatch) {
+      Batch next;
+      read(x, at + Tile::kBatch, readable, next);
+      const int stop = end - at < Tile::kBatch ? end - at : Tile::kBatch;
+      for (int i = 0; i < stop;) {
+        const int run = job_.group == nullptr ? end : start_[group + 1];
+        if (run <= at + i) {  // the group has ended
+          flush(group, slab, head ? 0 : -1, mine, sums);
+          head = false;
+          sums = {};
+          while (start_[++group + 1] <= at + i) {
           }
+          load_shift(group, col, mine, shift);
+          continue;
         }
-      }
+        const int to = run - at < stop ? run - at : stop;
 #pragma unroll
-      for (int i = 0; i < Tile::kBatch; ++i) {
-        if (at + i >= stop) break;
-        double t[2];
+        for (int u = 0; u < Tile::kBatch; ++u) {
+          if (u < i || u >= to) continue;
+          double t[2];
 #pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          const TX moved = value[i].at[e] - off[e];
-          t[e] = static_cast<double>(moved) - shift[e];
+          for (int e = 0; e < 2; ++e) {
+            const TX moved = batch.value[u].at[e] - off[e];
+            t[e] = static_cast<double>(moved) - shift[e];
+          }
+          sums.add(batch.w[u], t);
         }
-        sums.add(w[i], t);
+        i = to;
       }
+      batch = next;
+    }
+    flush(group, slab, head ? 0 : 1, mine, sums);
+  }
+
+  // The group of an entry.
+  __device__ __forceinline__ int first_group(int at) const {
+    if (job_.group == nullptr) return 0;
+    int low = 0, high = job_.groups;
+    while (high - low > 1) {
+      const int middle = (low + high) / 2;
+      (start_[middle] <= at ? low : high) = middle;
+    }
+    return low;
+  }
+
+  __device__ __forceinline__ void load_shift(int group, int col, bool mine,
+                                             double (&shift)[2]) const {
+    if (!mine || job_.group_shift == nullptr) return;
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      shift[e] = job_.group_shift[std::int64_t{group} * job_.cols + col + e];
+    }
+  }
+
+  // `edge`: 0 the warp's first group, 1 its last, -1 one that is no other warp's.
+  __device__ __forceinline__ void flush(int group, int slab, int edge, bool mine,
+                                        const LaneSums<kSquares, kPlain>& sums) {
+    if (edge < 0) {
+      if (mine) store(group, slab, 2 * lane_, sums.first, sums.second);
+      if (!kPlain && lane_ == 0 && slab == 0) weights_[group] += sums.weight;
+      return;
+    }
+    double* to = edges_ + (warp_ * 2 + edge) * (Tile::kSlab * (kSquares ? 2 : 1) + 1);
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      to[2 * lane_ + e] = sums.first[e];
+      if constexpr (kSquares) to[Tile::kSlab + 2 * lane_ + e] = sums.second[e];
+    }
+    if (lane_ == 0) {
+      to[Tile::kSlab * (kSquares ? 2 : 1)] = sums.weight;
+      edge_groups_[warp_ * 2 + edge] = group;
     }
   }
 
@@ -345,11 +395,11 @@ class GroupBlock {
   std::uint16_t *counts_, *entries_;
   std::int64_t row_ = 0;
   int rows_ = 0;
+  int now_[GroupTile::kRounds] = {}, was_[GroupTile::kRounds] = {};
 };
 
 template <class TX, bool kSquares, bool kPlain>
-__global__ void __launch_bounds__(GroupTile::kThreads, sizeof(TX) == 4 ? 3 : 2)
-    group_kernel(GroupJob job) {
+__global__ void __launch_bounds__(GroupTile::kThreads, 2) group_kernel(GroupJob job) {
   GroupBlock<TX, kSquares, kPlain>(job).run();
 }
 

@@ -23,6 +23,42 @@ __device__ __forceinline__ unsigned char* shared_memory() {
 #endif
 }
 
+#ifdef __CUDACC__
+// sum += a b on the matrix unit, which reads the upper 19 bits of the operands. Of lane 4 g + t: a
+// is rows g, g + 8, g, g + 8 and columns t, t, t + 4, t + 4; b rows t, t + 4, column g; sum rows g,
+// g, g + 8, g + 8, columns 2 t, 2 t + 1 (PTX ISA, mma.m16n8k8 for .tf32).
+__device__ __forceinline__ void multiply_add_tf32(float (&sum)[4], const float (&a)[4],
+                                                  const float (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+        "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+}
+// Memory to shared memory without registers; zeros where nothing is `there`.
+template <int kBytes>
+__device__ __forceinline__ void copy_async(void* to, const void* from, bool there) {
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(to));
+  const int bytes = there ? kBytes : 0;
+  if constexpr (kBytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
+                 "r"(bytes)
+                 : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %3, %2;" ::"r"(address), "l"(from),
+                 "r"(bytes), "n"(kBytes)
+                 : "memory");
+  }
+}
+__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;"); }
+// Until at most kPending of the thread's groups are under way.
+template <int kPending>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+#endif
+
 // As many values as 16 bytes hold; one load or store.
 template <class T>
 struct alignas(16) Pack {
@@ -37,6 +73,29 @@ __device__ __forceinline__ Pack<T> load_pack(const T* from) {
 template <class T>
 __device__ __forceinline__ void store_pack(T* to, const Pack<T>& pack) {
   *reinterpret_cast<Pack<T>*>(to) = pack;
+}
+
+// A float as the sum of two that the matrix unit takes whole (three products of such halves leave
+// out 2^-22 of a product).
+struct Halves {
+  float high, low;
+};
+__device__ __forceinline__ float round_bits(float value, bool cut) {
+#ifdef __CUDACC__
+  const unsigned bits = __float_as_uint(value) + 0x1000u;
+  return __uint_as_float(cut ? bits & 0xFFFFE000u : bits);
+#else
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &value, 4);
+  bits += 0x1000u;
+  if (cut) bits &= 0xFFFFE000u;
+  std::memcpy(&value, &bits, 4);
+  return value;
+#endif
+}
+__device__ __forceinline__ Halves halves_of(float value) {
+  const float high = round_bits(value, true);
+  return {high, round_bits(value - high, false)};
 }
 
 // The warp's sum, in every lane; always in the same order.

@@ -37,14 +37,36 @@ struct ProductJob {
   const std::int32_t* before;   // or null
   unsigned long long* changed;  // added to; or null
   void* out;
+  // kNearest of float: only the *list_count rows of a list, where one is given.
+  const unsigned* list;
+  const unsigned* list_count;
 };
 int launch_product(Product kind, Dtype x, Dtype work, const ProductJob& job, int multiprocessors,
                    LearnStream stream);
 
+// kNearest for float rows of up to 64 columns and few centres, on the matrix unit: rows that it
+// cannot decide are listed (nearest_mma_sm80.cuh). b, bias, shift: as of ProductJob.
+struct NearestJob {
+  const float* x;
+  std::int64_t rows, ld;
+  std::int32_t cols, padded;
+  const float* shift;
+  const float* b;
+  const float* bias;
+  float radius;  // no centre is farther from the origin
+  std::int32_t* labels;
+  const std::int32_t* before;
+  unsigned long long* changed;
+  unsigned* open;        // room for every row
+  unsigned* open_count;  // 0 before
+};
+bool nearest_fits(const NearestJob& job, int capability, int shared_bytes);
+int launch_nearest(const NearestJob& job, int multiprocessors, LearnStream stream);
+
 // Sums of the rows of each group. With t = (x - shift), in doubles: first = sum w t, second = sum
-// w t^2 (null: not wanted), the weights' sums, and how many rows. `group` null: all rows are of
-// group 0. With `before` only rows whose group changed count: they are added to their new group and
-// taken off the old one (-1: none).
+// w t^2 (where wanted), the weights' sums (unless all are 1), and how many rows. `group` null: all
+// rows are of group 0. With `before` only rows whose group changed count: they are added to their
+// new group and taken off the old one (-1: none).
 inline constexpr int kMaxGroups = 4096;
 struct GroupJob {
   const void* x;
@@ -91,6 +113,24 @@ struct OuterJob {
 };
 std::int64_t outer_partial_count(const OuterJob& job, int multiprocessors);
 int launch_outer(Dtype x, const OuterJob& job, int multiprocessors, LearnStream stream);
+
+// Loss and gradient in one reading of the rows (logistic_mma_sm80.cuh), where it fits: float rows,
+// up to 64 columns and 16 outputs.
+struct LogisticJob {
+  const float* x;
+  std::int64_t rows, ld;
+  std::int32_t cols;
+  std::int32_t outputs;
+  const float* coef;  // outputs x cols
+  const float* bias;
+  const std::int32_t* y;
+  const double* weight;  // or null
+  double* partial;       // logistic_partial_count() doubles
+  double* sums;          // outputs x (cols + 1) as of OuterJob, then the loss
+};
+bool logistic_fits(const LogisticJob& job, int capability, int shared_bytes);
+std::int64_t logistic_partial_count(const LogisticJob& job, int multiprocessors);
+int launch_logistic(const LogisticJob& job, int multiprocessors, LearnStream stream);
 
 // sums[i] = (add ? sums[i] : 0) + partial[0][i] + partial[1][i] + ..., `parts` rows of `size`.
 int launch_add_parts(const double* partial, std::int64_t parts, std::int64_t size, double* sums,

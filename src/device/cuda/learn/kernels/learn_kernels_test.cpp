@@ -9,6 +9,8 @@
 
 #include "device/cuda/learn/kernels/group_sums.cuh"
 #include "device/cuda/learn/kernels/logistic.cuh"
+#include "device/cuda/learn/kernels/logistic_mma_sm80.cuh"
+#include "device/cuda/learn/kernels/nearest_mma_sm80.cuh"
 #include "device/cuda/learn/kernels/product.cuh"
 #include "device/cuda/learn/kernels/rows.cuh"
 
@@ -34,6 +36,38 @@ struct AlignedRows {
   int cols, padded;
   std::vector<Pack<T>> packs;
 };
+
+// The matrix unit's labels, and the exact ones of the rows that it leaves open, of which it returns
+// how many there were.
+unsigned filtered(ProductJob product) {
+  std::vector<unsigned> open(static_cast<std::size_t>(product.rows));
+  unsigned count = 0;
+  NearestJob job{};
+  job.x = static_cast<const float*>(product.x);
+  job.rows = product.rows;
+  job.ld = product.ld;
+  job.cols = product.cols;
+  job.padded = product.padded;
+  job.shift = static_cast<const float*>(product.shift);
+  job.b = static_cast<const float*>(product.b);
+  job.bias = static_cast<const float*>(product.bias);
+  for (int k = 0; k < product.count; ++k) job.radius = std::max(job.radius, job.bias[k]);
+  job.radius = std::sqrt(job.radius) * 1.0001f;
+  job.labels = product.labels;
+  job.before = product.before;
+  job.changed = product.changed;
+  job.open = open.data();
+  job.open_count = &count;
+  const int panels = product.padded / kPanel;
+  emulate::run({2, 1}, {NearestTile::kThreads, 1},
+               static_cast<std::size_t>(NearestTile::shared_bytes(panels)),
+               [&] { panels == 1 ? nearest_kernel<3>(job) : nearest_kernel<2>(job); });
+  product.list = open.data();
+  product.list_count = &count;
+  emulate::run({2, 1}, {128, 1}, static_cast<std::size_t>(ProductTile<float>::shared_bytes(false)),
+               [&] { product_kernel<float, float, Product::kNearest, true>(product); });
+  return count;
+}
 
 template <class T>
 class LearnKernelsOnHost : public testing::Test {};
@@ -97,10 +131,21 @@ TYPED_TEST(LearnKernelsOnHost, NearestIsThatOfSumsInOrder) {
     job.changed = &changed;
     job.out = scores.data();
     const auto shared = static_cast<std::size_t>(ProductTile<T>::shared_bytes(false));
-    emulate::run({2, 1}, {128, 1}, shared, [&] { product_kernel<T, T, Product::kNearest>(job); });
+    emulate::run({2, 1}, {128, 1}, shared,
+                 [&] { product_kernel<T, T, Product::kNearest, false>(job); });
     EXPECT_EQ(labels, expected) << rows << " x " << cols << ", " << count;
     EXPECT_EQ(changed, expected_changed);
-    emulate::run({2, 1}, {128, 1}, shared, [&] { product_kernel<T, T, Product::kScores>(job); });
+    if constexpr (sizeof(T) == 4) {
+      if (cols <= 64 && padded <= 256) {
+        std::fill(labels.begin(), labels.end(), -7);
+        changed = 0;
+        EXPECT_LT(filtered(job), static_cast<unsigned>(rows));
+        EXPECT_EQ(labels, expected) << rows << " x " << cols << ", " << count;
+        EXPECT_EQ(changed, expected_changed);
+      }
+    }
+    emulate::run({2, 1}, {128, 1}, shared,
+                 [&] { product_kernel<T, T, Product::kScores, false>(job); });
     EXPECT_EQ(scores, expected_scores) << rows << " x " << cols << ", " << count;
   }
 }
@@ -124,7 +169,7 @@ TYPED_TEST(LearnKernelsOnHost, GaussIsThatOfItsDefinition) {
   job.bias = bias.data();
   job.out = out.data();
   emulate::run({1, 1}, {128, 1}, static_cast<std::size_t>(ProductTile<double>::shared_bytes(true)),
-               [&] { product_kernel<T, double, Product::kGauss>(job); });
+               [&] { product_kernel<T, double, Product::kGauss, false>(job); });
   for (int r = 0; r < rows; ++r) {
     for (int k = 0; k < count; ++k) {
       double sum = 0.5;
@@ -142,7 +187,7 @@ TYPED_TEST(LearnKernelsOnHost, GroupSumsAreThoseOfTheirRows) {
   using T = TypeParam;
   std::mt19937 random(kSeed);
   for (const auto& [rows, cols, groups] :
-       {std::tuple{2500, 64, 16}, {1024, 5, 1}, {1500, 130, 3}, {1030, 9, 700}, {3000, 16, 64}}) {
+       {std::tuple{4500, 64, 16}, {2048, 5, 1}, {1500, 130, 3}, {2060, 9, 700}, {3000, 16, 64}}) {
     AlignedRows<T> x(rows, cols, random);
     AlignedRows<T> common(1, cols, random);
     AlignedRows<double> shift(groups, x.padded, random);
@@ -205,7 +250,7 @@ TYPED_TEST(LearnKernelsOnHost, GroupSumsAreThoseOfTheirRows) {
             }
             expected[i] += w * t;
           }
-          expected[static_cast<std::size_t>(totals + g)] += w;
+          if (moves || weighted) expected[static_cast<std::size_t>(totals + g)] += w;
           expected[static_cast<std::size_t>(totals + groups + g)] += sign;
         };
         for (int r = 0; r < rows; ++r) {
@@ -291,6 +336,82 @@ TYPED_TEST(LearnKernelsOnHost, ResidualsTimesRowsAreTheGradient) {
     for (std::size_t i = 0; i < sums.size(); ++i) {
       EXPECT_NEAR(partial[i] + partial[i + sums.size()], expected[i], close * 100)
           << rows << " x " << cols << ", " << outputs << ", sum " << i;
+    }
+  }
+}
+
+// The fused pass: fragments, swizzle, tails of rows, columns and outputs.
+TEST(LogisticOnHost, LossAndGradientAreThoseOfTheDefinition) {
+  std::mt19937 random(kSeed);
+  for (const auto& [rows, cols, outputs] :
+       {std::tuple{1000, 64, 10}, {330, 61, 16}, {37, 3, 1}, {700, 32, 5}, {600, 64, 1}}) {
+    AlignedRows<float> x(rows, cols, random);
+    std::normal_distribution<double> normal(0, 0.3);
+    std::vector<float> coef(static_cast<std::size_t>(outputs * x.padded));
+    std::vector<float> bias(static_cast<std::size_t>(outputs));
+    for (float& value : coef) value = static_cast<float>(normal(random));
+    for (float& value : bias) value = static_cast<float>(normal(random));
+    std::vector<std::int32_t> y;
+    std::vector<double> weight;
+    for (int r = 0; r < rows; ++r) {
+      y.push_back(
+          static_cast<std::int32_t>(random() % static_cast<unsigned>(outputs == 1 ? 2 : outputs)));
+      weight.push_back(static_cast<double>(random() % 9) / 4);
+    }
+    for (const bool weighted : {false, true}) {
+      const auto width = static_cast<std::size_t>(x.padded + 1);
+      std::vector<double> expected(static_cast<std::size_t>(outputs) * width + 1);
+      for (int r = 0; r < rows; ++r) {
+        std::vector<double> z;
+        if (outputs == 1) z.push_back(0);
+        for (int k = 0; k < outputs; ++k) {
+          z.push_back(static_cast<double>(bias[static_cast<std::size_t>(k)]));
+          for (int c = 0; c < cols; ++c) {
+            z.back() += static_cast<double>(coef[static_cast<std::size_t>(k * x.padded + c)]) *
+                        static_cast<double>(x.at(r, c));
+          }
+        }
+        double sum = 0;
+        for (const double margin : z) sum += std::exp(margin);
+        const auto label = static_cast<std::size_t>(y[static_cast<std::size_t>(r)]);
+        const double w = weighted ? weight[static_cast<std::size_t>(r)] : 1.0;
+        expected.back() += w * (std::log(sum) - z[label]);
+        for (int k = 0; k < outputs; ++k) {
+          const auto which = static_cast<std::size_t>(outputs == 1 ? 1 : k);
+          const double residual = w * (std::exp(z[which]) / sum - (which == label ? 1 : 0));
+          double* to = expected.data() + static_cast<std::size_t>(k) * width;
+          for (int c = 0; c < cols; ++c) to[c] += residual * static_cast<double>(x.at(r, c));
+          to[x.padded] += residual;
+        }
+      }
+      const unsigned blocks = 2;
+      const std::size_t parts = blocks * LogisticTile::kWarps;
+      std::vector<double> partial(parts * expected.size(), 99.0);
+      LogisticJob job{};
+      job.x = x.data();
+      job.rows = rows;
+      job.ld = job.cols = x.padded;
+      job.outputs = outputs;
+      job.coef = coef.data();
+      job.bias = bias.data();
+      job.y = y.data();
+      job.weight = weighted ? weight.data() : nullptr;
+      job.partial = partial.data();
+      emulate::run({blocks, 1}, {LogisticTile::kThreads, 1}, LogisticTile::kBytes, [&] {
+        if (outputs == 1) {
+          weighted ? logistic_kernel<1, true, true>(job) : logistic_kernel<1, false, true>(job);
+        } else if (outputs <= 8) {
+          weighted ? logistic_kernel<1, true, false>(job) : logistic_kernel<1, false, false>(job);
+        } else {
+          weighted ? logistic_kernel<2, true, false>(job) : logistic_kernel<2, false, false>(job);
+        }
+      });
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        double sum = 0;
+        for (std::size_t part = 0; part < parts; ++part) sum += partial[part * expected.size() + i];
+        EXPECT_NEAR(sum, expected[i], 1e-6 * rows)
+            << rows << " x " << cols << ", " << outputs << ", weighted " << weighted << ", " << i;
+      }
     }
   }
 }

@@ -4,11 +4,11 @@
 namespace pronghorn::device::cuda {
 namespace {
 
-template <class TX, class T, Product kKind>
+template <class TX, class T, Product kKind, bool kListed = false>
 int start(const ProductJob& job, int multiprocessors, LearnStream stream) {
   using Tile = ProductTile<T>;
   const int shared = Tile::shared_bytes(kKind == Product::kGauss);
-  const auto kernel = product_kernel<TX, T, kKind>;
+  const auto kernel = product_kernel<TX, T, kKind, kListed>;
   const cudaError_t status =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
   if (status != cudaSuccess) return status;
@@ -45,6 +45,9 @@ int launch_product(Product kind, Dtype x, Dtype work, const ProductJob& job, int
       return start<double, double, Product::kGauss>(job, multiprocessors, stream);
     case Product::kNearest:
       break;
+  }
+  if (job.list != nullptr) {
+    return start<float, float, Product::kNearest, true>(job, multiprocessors, stream);
   }
   if (x == Dtype::kF32) {
     return start<float, float, Product::kNearest>(job, multiprocessors, stream);

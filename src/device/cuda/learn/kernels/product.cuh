@@ -29,9 +29,14 @@ struct ProductTile {
   }
 };
 
+template <bool kListed>
+__device__ __forceinline__ std::int64_t rows_of(const ProductJob& job) {
+  return kListed ? std::int64_t{*job.list_count} : job.rows;
+}
+
 // A tile of x, its shift taken off, from memory to registers and from there to shared memory, in
 // two halves (a tile as a whole would need the registers of the sums).
-template <class TX, class T>
+template <class TX, class T, bool kListed>
 struct TileLoad {
   using Tile = ProductTile<T>;
   static constexpr int kPer = 16 / static_cast<int>(sizeof(TX));
@@ -43,14 +48,15 @@ struct TileLoad {
   __device__ __forceinline__ void read(const ProductJob& job, std::int64_t row, int col, int half) {
     const int line = static_cast<int>(threadIdx.x) / kLine + half * kCount * kStep;
     const int c = col + static_cast<int>(threadIdx.x) % kLine * kPer;
-    const std::int64_t left = job.rows - row;
+    const std::int64_t left = rows_of<kListed>(job) - row;
     const int rows = c >= job.cols ? 0 : left < Tile::kRows ? static_cast<int>(left) : Tile::kRows;
-    const TX* x = static_cast<const TX*>(job.x) + (row + line) * job.ld + c;
+    const TX* x = static_cast<const TX*>(job.x) + c + (kListed ? 0 : (row + line) * job.ld);
     const std::int64_t step = kStep * job.ld;
 #pragma unroll
-    for (int i = 0; i < kCount; ++i, x += step) {
+    for (int i = 0; i < kCount; ++i) {
       if (line + i * kStep < rows) {
-        pack[i] = load_pack(x);
+        const std::int64_t at = kListed ? job.list[row + line + i * kStep] * job.ld : i * step;
+        pack[i] = load_pack(x + at);
       } else {
 #pragma unroll
         for (int e = 0; e < kPer; ++e) pack[i].at[e] = TX{};
@@ -111,7 +117,7 @@ __device__ __forceinline__ bool precedes(T value, int index, T than, int than_in
   return value < than || (value == than && index < than_index);
 }
 
-template <class TX, class T, Product kKind>
+template <class TX, class T, Product kKind, bool kListed>
 __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(ProductJob job) {
   using Tile = ProductTile<T>;
   constexpr int kRows = Tile::kRowsPerThread;
@@ -124,7 +130,8 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
   const int panels = job.padded / kPanel;
   const int pieces = (job.cols + Tile::kCols - 1) / Tile::kCols;
   const bool keep_panel = panels * pieces == 1;
-  const std::int64_t tiles = (job.rows + Tile::kRows - 1) / Tile::kRows;
+  const std::int64_t rows = rows_of<kListed>(job);
+  const std::int64_t tiles = (rows + Tile::kRows - 1) / Tile::kRows;
   bool have_panel = false;
   unsigned long long changed = 0;
 
@@ -138,7 +145,7 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
         const int col = piece * Tile::kCols;
         const bool load_tile = p == 0 || pieces > 1;
         if (load_tile) {
-          TileLoad<TX, T> load;
+          TileLoad<TX, T, kListed> load;
           load.read(job, row, col, 0);
           __syncthreads();
           load.write(job, col, 0, tile);
@@ -220,7 +227,7 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
 #pragma unroll
         for (int i = 0; i < kRows; ++i) {
           const std::int64_t r = row + tr + 16 * i;
-          if (r >= job.rows) continue;
+          if (r >= rows) continue;
 #pragma unroll
           for (int c = 0; c < 8; ++c) {
             const int k = p * kPanel + c / kPer * 8 * kPer + tc * kPer + c % kPer;
@@ -241,8 +248,9 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
             index[i] = other_index;
           }
         }
-        const std::int64_t r = row + tr + 16 * i;
-        if (tc == i && r < job.rows) {
+        std::int64_t r = row + tr + 16 * i;
+        if (tc == i && r < rows) {
+          if constexpr (kListed) r = job.list[r];
           if (job.before != nullptr) changed += job.before[r] != index[i] ? 1 : 0;
           job.labels[r] = index[i];
         }

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+// One pass of logistic regression over float rows of up to 64 columns, for up to 16 outputs: rows
+// are read once, margins and gradient are products on the matrix unit.
+//
+// A warp takes 16 rows at a time from its own ring of stages in shared memory, which cp.async fills
+// ahead; warps never wait for one another. Margins are rows x coefficients with the rows as the
+// left operand; the gradient is rows^T x residuals, with the same rows read the other way round.
+// Both readings are free of bank conflicts because the 16-byte pieces of row r lie at their number
+// xor swizzle(r). Which column or row stands for which index of a product's inner dimension does
+// not matter as long as both operands agree, so each thread reads four neighbouring columns at
+// once.
+//
+// Each float is split into two parts of the unit's 11 bits; three products give the accuracy of
+// float. Sums over 512 rows are floats, all others double. Needs compute capability 8.0.
+#pragma once
+
+#include "device/cuda/learn/kernels/language.cuh"
+#include "device/cuda/learn/kernels/learn_kernels.h"
+
+namespace pronghorn::device::cuda {
+
+struct LogisticTile {
+  static constexpr int kWarps = 8;
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kRows = 16;
+  static constexpr int kCols = 64;
+  static constexpr int kStages = 4;
+  static constexpr int kFlush = 32;           // tiles between additions to doubles
+  static constexpr int kResidualStride = 24;  // floats between the residuals of two rows
+  static constexpr int kRowBytes = kRows * kCols * 4;
+  static constexpr int kStageBytes = kRowBytes + kRows * (4 + 8);  // rows, classes, weights
+  static constexpr int kWarpBytes = kStages * kStageBytes + kRows * kResidualStride * 4;
+  static constexpr int kBytes = kWarps * kWarpBytes;
+};
+
+__device__ __forceinline__ int swizzle(int row) { return (row & 1) << 2 | (row & 2); }
+
+// kTiles: 8 outputs each. kWeighted: job.weight is there. kBinary: one output, the binary loss.
+template <int kTiles, bool kWeighted, bool kBinary>
+class LogisticWarp {
+ public:
+  using Tile = LogisticTile;
+
+  __device__ __forceinline__ explicit LogisticWarp(const LogisticJob& job)
+      : job_(job),
+        lane_(static_cast<int>(threadIdx.x) % 32),
+        g_(lane_ / 4),
+        t_(lane_ % 4),
+        memory_(shared_memory() + static_cast<int>(threadIdx.x) / 32 * Tile::kWarpBytes),
+        residuals_(reinterpret_cast<float*>(memory_ + Tile::kStages * Tile::kStageBytes)) {
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+      const int k = n * 8 + g_;
+#pragma unroll
+      for (int step = 0; step < 8; ++step) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const int col = step / 2 * 16 + 4 * t_ + step % 2 * 2 + e;
+          const Halves w =
+              halves_of(k < job.outputs && col < job.cols ? job.coef[k * job.cols + col] : 0.0f);
+          high_[n][step][e] = w.high;
+          low_[n][step][e] = w.low;
+        }
+      }
+    }
+  }
+
+  __device__ __forceinline__ void run() {
+    const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * Tile::kWarps;
+    const std::int64_t own =
+        static_cast<std::int64_t>(blockIdx.x) * Tile::kWarps + threadIdx.x / 32;
+    const std::int64_t tiles = (job_.rows + Tile::kRows - 1) / Tile::kRows;
+    std::int64_t ahead = own;
+    for (int stage = 0; stage < Tile::kStages - 1; ++stage, ahead += warps) {
+      fetch(stage, ahead, tiles);
+    }
+    int stage = 0;
+    int summed = 0;
+    for (std::int64_t tile = own; tile < tiles; tile += warps, ahead += warps) {
+      wait_for_copies<Tile::kStages - 2>();
+      __syncwarp();
+      fetch((stage + Tile::kStages - 1) % Tile::kStages, ahead, tiles);
+      take(memory_ + stage * Tile::kStageBytes, job_.rows - tile * Tile::kRows);
+      stage = (stage + 1) % Tile::kStages;
+      if (++summed == Tile::kFlush) {
+        flush();
+        summed = 0;
+      }
+      __syncwarp();
+    }
+    flush();
+    store(own);
+  }
+
+ private:
+  // Starts the copy of a tile, or of nothing.
+  __device__ __forceinline__ void fetch(int stage, std::int64_t tile, std::int64_t tiles) const {
+    if (tile < tiles) {
+      unsigned char* to = memory_ + stage * Tile::kStageBytes;
+      const std::int64_t row = tile * Tile::kRows;
+      const int left =
+          static_cast<int>(job_.rows - row < Tile::kRows ? job_.rows - row : Tile::kRows);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        const int r = i * 2 + lane_ / 16;
+        const int piece = lane_ % 16;
+        const bool there = r < left && piece * 4 < job_.cols;
+        const float* from = there ? job_.x + (row + r) * job_.ld + piece * 4 : job_.x;
+        copy_async<16>(to + (r * 16 + (piece ^ swizzle(r))) * 16, from, there);
+      }
+      const bool there = lane_ < left;
+      if (lane_ < Tile::kRows) {
+        const std::int64_t r = there ? row + lane_ : 0;
+        copy_async<4>(to + Tile::kRowBytes + lane_ * 4, job_.y + r, there);
+        if constexpr (kWeighted) {
+          copy_async<8>(to + Tile::kRowBytes + Tile::kRows * 4 + lane_ * 8, job_.weight + r, there);
+        }
+      }
+    }
+    commit_copies();
+  }
+
+  __device__ __forceinline__ static Pack<float> piece(const unsigned char* rows, int row,
+                                                      int number) {
+    return load_pack(reinterpret_cast<const float*>(rows) +
+                     (row * 16 + (number ^ swizzle(row))) * 4);
+  }
+
+  // The pass over 16 rows, of which `left` are there.
+  __device__ __forceinline__ void take(const unsigned char* stage, std::int64_t left) {
+    float z[kTiles][4];
+    margins(stage, z);
+    const auto* classes = reinterpret_cast<const int*>(stage + Tile::kRowBytes);
+    const auto* weights =
+        reinterpret_cast<const double*>(stage + Tile::kRowBytes + Tile::kRows * 4);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = g_ + 8 * half;
+      double w = row < left ? 1.0 : 0.0;
+      if constexpr (kWeighted) w = weights[row];
+      if constexpr (kBinary) {
+        binary(z[0], half, classes[row], w);
+      } else {
+        multinomial(z, half, classes[row], w);
+      }
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          bias_[n][e] += z[n][2 * half + e];
+          residuals_[row * Tile::kResidualStride + n * 8 + 2 * t_ + e] = z[n][2 * half + e];
+        }
+      }
+    }
+    __syncwarp();
+    gradient(stage);
+  }
+
+  __device__ __forceinline__ void margins(const unsigned char* stage, float (&z)[kTiles][4]) const {
+    float rest[kTiles][2][4];
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int k = n * 8 + 2 * t_ + i % 2;
+        z[n][i] = k < job_.outputs ? job_.bias[k] : -INFINITY;
+        rest[n][0][i] = rest[n][1][i] = 0;
+      }
+    }
+#pragma unroll
+    for (int pair = 0; pair < 4; ++pair) {
+      const Pack<float> upper = piece(stage, g_, pair * 4 + t_);
+      const Pack<float> lower = piece(stage, g_ + 8, pair * 4 + t_);
+#pragma unroll
+      for (int s = 0; s < 2; ++s) {
+        const Halves a[4] = {halves_of(upper.at[2 * s]), halves_of(lower.at[2 * s]),
+                             halves_of(upper.at[2 * s + 1]), halves_of(lower.at[2 * s + 1])};
+        const float high[4] = {a[0].high, a[1].high, a[2].high, a[3].high};
+        const float low[4] = {a[0].low, a[1].low, a[2].low, a[3].low};
+#pragma unroll
+        for (int n = 0; n < kTiles; ++n) {
+          multiply_add_tf32(z[n], high, high_[n][pair * 2 + s]);
+          multiply_add_tf32(rest[n][0], high, low_[n][pair * 2 + s]);
+          multiply_add_tf32(rest[n][1], low, high_[n][pair * 2 + s]);
+        }
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) z[n][i] += rest[n][0][i] + rest[n][1][i];
+    }
+  }
+
+  // Margins of one row in four lanes to residuals; lane t = 0 adds its loss.
+  __device__ __forceinline__ void multinomial(float (&z)[kTiles][4], int half, int label,
+                                              double w) {
+    float most = -INFINITY;
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+      most = fmaxf(most, fmaxf(z[n][2 * half], z[n][2 * half + 1]));
+    }
+    most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
+    most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
+    float sum = 0;
+    float right = 0;
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        float& value = z[n][2 * half + e];
+        const float behind = value - most;
+        if (n * 8 + 2 * t_ + e == label) right = behind;
+        value = expf(behind);
+        sum += value;
+      }
+    }
+    sum += __shfl_xor_sync(~0u, sum, 1);
+    sum += __shfl_xor_sync(~0u, sum, 2);
+    const float scale = static_cast<float>(w) / sum;
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        float& value = z[n][2 * half + e];
+        value *= scale;
+        if (n * 8 + 2 * t_ + e == label) value -= static_cast<float>(w);
+      }
+    }
+    const float loss = (t_ == 0 ? logf(sum) : 0.0f) - right;
+    loss_ += w * static_cast<double>(loss);
+  }
+
+  __device__ __forceinline__ void binary(float (&z)[4], int half, int label, double w) {
+    const float margin = z[2 * half];
+    const float tail = expf(-fabsf(margin));
+    const float p = (margin > 0 ? 1.0f : tail) / (1.0f + tail);
+    const bool one = label == 1;
+    // 1 - p loses its digits where p is nearly 1; there it is the tail.
+    float residual = one ? (margin > 0 ? -tail / (1.0f + tail) : p - 1.0f) : p;
+    residual *= static_cast<float>(w);
+    const float linear = (margin > 0 ? margin : 0.0f) - (one ? margin : 0.0f);
+    if (t_ == 0) loss_ += w * (static_cast<double>(linear) + static_cast<double>(log1pf(tail)));
+    z[2 * half] = t_ == 0 ? residual : 0.0f;
+    z[2 * half + 1] = 0.0f;
+  }
+
+  // Column 4 g + i (i < 4) or 32 + 4 g + i - 4 is row g + 8 (i % 2) of the tile i / 2 of sums.
+  __device__ __forceinline__ void gradient(const unsigned char* stage) {
+#pragma unroll
+    for (int step = 0; step < 2; ++step) {
+      float high[kTiles][2], low[kTiles][2];
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const int row = step * 8 + t_ + 4 * e;
+          const Halves r = halves_of(residuals_[row * Tile::kResidualStride + n * 8 + g_]);
+          high[n][e] = r.high;
+          low[n][e] = r.low;
+        }
+      }
+#pragma unroll
+      for (int side = 0; side < 2; ++side) {
+        const Pack<float> upper = piece(stage, step * 8 + t_, side * 8 + g_);
+        const Pack<float> lower = piece(stage, step * 8 + t_ + 4, side * 8 + g_);
+#pragma unroll
+        for (int m = 0; m < 2; ++m) {
+          const Halves a[4] = {halves_of(upper.at[2 * m]), halves_of(upper.at[2 * m + 1]),
+                               halves_of(lower.at[2 * m]), halves_of(lower.at[2 * m + 1])};
+          const float a_high[4] = {a[0].high, a[1].high, a[2].high, a[3].high};
+          const float a_low[4] = {a[0].low, a[1].low, a[2].low, a[3].low};
+#pragma unroll
+          for (int n = 0; n < kTiles; ++n) {
+            multiply_add_tf32(part_[side * 2 + m][n], a_high, high[n]);
+            multiply_add_tf32(part_[side * 2 + m][n], a_high, low[n]);
+            multiply_add_tf32(part_[side * 2 + m][n], a_low, high[n]);
+          }
+        }
+      }
+    }
+  }
+
+  __device__ __forceinline__ void flush() {
+#pragma unroll
+    for (int m = 0; m < 4; ++m) {
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          sum_[m][n][i] += static_cast<double>(part_[m][n][i]);
+          part_[m][n][i] = 0;
+        }
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        bias_sum_[n][e] += static_cast<double>(bias_[n][e]);
+        bias_[n][e] = 0;
+      }
+    }
+  }
+
+  // The warp's sums: outputs x (cols + 1), then the loss.
+  __device__ __forceinline__ void store(std::int64_t warp) {
+    const std::int64_t size = std::int64_t{job_.outputs} * (job_.cols + 1) + 1;
+    double* to = job_.partial + warp * size;
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int k = n * 8 + 2 * t_ + i % 2;
+#pragma unroll
+        for (int m = 0; m < 4; ++m) {
+          const int col = m / 2 * 32 + 4 * g_ + m % 2 * 2 + i / 2;
+          if (k < job_.outputs && col < job_.cols) to[k * (job_.cols + 1) + col] = sum_[m][n][i];
+        }
+      }
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        double bias = bias_sum_[n][e];
+#pragma unroll
+        for (int mask = 4; mask < 32; mask *= 2) bias += __shfl_xor_sync(~0u, bias, mask);
+        const int k = n * 8 + 2 * t_ + e;
+        if (g_ == 0 && k < job_.outputs) to[k * (job_.cols + 1) + job_.cols] = bias;
+      }
+    }
+    const double loss = warp_sum(loss_);
+    if (lane_ == 0) to[size - 1] = loss;
+  }
+
+  const LogisticJob& job_;
+  const int lane_, g_, t_;
+  unsigned char* const memory_;
+  float* const residuals_;
+  float high_[kTiles][8][2], low_[kTiles][8][2];
+  float part_[4][kTiles][4] = {};
+  float bias_[kTiles][2] = {};
+  double sum_[4][kTiles][4] = {};
+  double bias_sum_[kTiles][2] = {};
+  double loss_ = 0;
+};
+
+template <int kTiles, bool kWeighted, bool kBinary>
+__global__ void __launch_bounds__(LogisticTile::kThreads, 1) logistic_kernel(LogisticJob job) {
+  LogisticWarp<kTiles, kWeighted, kBinary>(job).run();
+}
+
+}  // namespace pronghorn::device::cuda
