@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 folder=$1
 build=build-cuda
 mkdir -p "$folder/bin" "$folder/lib" "$folder/tools" "$folder/models" "$folder/bench/peers"
-for program in tests/exact/cuda_exact_test ph_device_cuda_test cuda_bench; do
+for program in tests/exact/cuda_exact_test tests/exact/cuda_learn_test ph_device_cuda_test cuda_bench \
+  cuda_learn_bench; do
   cp "$build/$program" "$folder/bin/"
   strip "$folder/bin/${program##*/}"
   ldd "$build/$program"
