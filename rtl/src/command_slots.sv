@@ -21,7 +21,7 @@ module command_slots (
   input  logic                            done_slot_i,
   output logic                            empty_o,
   // contents
-  output logic [1:0][7:0]                 op_o,
+  output pronghorn_types::kind_t [1:0]    kind_o,
   output pronghorn_types::compute_t [1:0] command_o,
   output logic                            prepare_o,     // the coming command's parameters are in
   output logic                            load_slot_o,
@@ -49,7 +49,10 @@ module command_slots (
     prepare_q <= 1'b0;
     if (word_valid_i) begin
       full_q[load_slot_q] <= 1'b1;
-      if (word_index_i == 8'd0) op_o[load_slot_q] <= word_i[7:0];
+      if (word_index_i == 8'd0) begin
+        kind_o[load_slot_q] <= '{conv: word_i[7:0] == OpConv, average: word_i[7:0] == OpAverage,
+                                 maxpool: word_i[7:0] == OpMaxpool};
+      end
       if (word_index_i == 8'd1) begin
         wait_load_q[load_slot_q]  <= word_i[15:0];
         wait_store_q[load_slot_q] <= word_i[47:32];

@@ -41,7 +41,7 @@ module compute #(
   import pronghorn_types::*;
 
   // Commands, coordinates, steps.
-  logic [1:0][7:0] op;
+  kind_t [1:0]     kind;
   compute_t [1:0]  command;
   logic            loaded, start, slot, prepare, prepared, load_slot, ready_q;
   logic [15:0]     wait_load, wait_store;
@@ -51,7 +51,7 @@ module compute #(
   command_slots u_slots (
     .clk_i, .rst_ni, .load_ready_o, .word_valid_i, .word_index_i, .word_i, .word_last_i,
     .loaded_o(loaded), .start_i(start), .slot_i(slot), .wait_load_o(wait_load),
-    .wait_store_o(wait_store), .done_i(done), .done_slot_i(done_slot), .empty_o, .op_o(op),
+    .wait_store_o(wait_store), .done_i(done), .done_slot_i(done_slot), .empty_o, .kind_o(kind),
     .command_o(command), .prepare_o(prepare), .load_slot_o(load_slot), .prepared_i(prepared),
     .tap_i(tap_index), .tap_o(tap)
   );
@@ -65,11 +65,12 @@ module compute #(
 
   logic [PX*12-1:0] x, y, x_q, y_q;
   logic             next_pixels, next_is_last;
-  logic [5:0]       passes;
+  logic [5:0]       passes, coming_passes;
   coordinates u_coordinates (
     .clk_i, .rst_ni, .prepare_i(prepare), .next_command_i(command[load_slot]),
     .prepared_o(prepared), .start_i(start), .advance_i(next_pixels), .command_i(command[slot]),
-    .next_is_last_i(next_is_last), .x_o(x), .y_o(y), .passes_o(passes)
+    .next_is_last_i(next_is_last), .x_o(x), .y_o(y), .passes_o(passes),
+    .coming_passes_o(coming_passes)
   );
 
   step_t               step;
@@ -77,15 +78,15 @@ module compute #(
   logic                tap_valid, tail, idle;
   logic [15:0]         weight_word;
   sequencer u_sequencer (
-    .clk_i, .rst_ni, .ready_i(ready_q), .op_i(op), .command_i(command), .slot_o(slot),
+    .clk_i, .rst_ni, .ready_i(ready_q), .kind_i(kind), .command_i(command), .slot_o(slot),
     .start_o(start), .tap_o(tap_index), .tap_i(tap), .advance_o(next_pixels),
-    .next_is_last_o(next_is_last), .passes_i(passes), .pixels_done_i(pixels_done),
+    .next_is_last_o(next_is_last), .passes_i(passes), .coming_passes_i(coming_passes), .pixels_done_i(pixels_done),
     .command_done_i(done), .done_slot_i(done_slot), .step_o(step), .read_mem_o(src_mem_o),
     .read_row_o(src_row_o), .read_bank_o(src_bank_o), .weight_o(weight_word), .tail_o(tail),
     .tap_valid_o(tap_valid), .idle_o(idle), .tile_o(tile)
   );
   assign src_valid_o = step.valid;
-  assign conv_step_o = step.valid && op[step.slot] == OpConv;
+  assign conv_step_o = step.valid && kind[step.slot].conv;
 
   // Borders: coordinates one cycle later, beside the tap.
   logic [PX-1:0] inside2, counted;
@@ -135,8 +136,8 @@ module compute #(
     .clk_i, .rst_ni, .d_i(step2), .q_o(step4)
   );
   always_ff @(posedge clk_i) begin
-    fill_q <= (op[step4.slot] == OpMaxpool) ? 8'h80
-              : (op[step4.slot] == OpAverage) ? 8'h00 : command[step4.slot].pad;
+    fill_q <= kind[step4.slot].maxpool ? 8'h80
+              : kind[step4.slot].average ? 8'h00 : command[step4.slot].pad;
     for (int unsigned l = 0; l < PX; l++) begin
       src6_q[l*WordBits+:WordBits] <= counted[l] ? data_i[mem5][l*WordBits+:WordBits] : {IC{fill_q}};
     end
@@ -154,7 +155,7 @@ module compute #(
   beat_t  beat13, beat17, beat18;
   write_t write13, write39;
   result_sequencer u_results (
-    .clk_i, .rst_ni, .tile_i(tile_late), .op_i(op), .command_i(command), .beat_o(beat13),
+    .clk_i, .rst_ni, .tile_i(tile_late), .kind_i(kind), .command_i(command), .beat_o(beat13),
     .write_o(write13)
   );
   reset_delay_line #(.Width($bits(beat_t)), .Cycles(HoldAt - BeatAt)) u_beat17 (
@@ -174,18 +175,18 @@ module compute #(
   logic                vector_average, conv17;
   logic [ConstantBits-1:0] constants18;
   mac_array #(.Structural(Structural)) u_array (
-    .clk_i, .clk2x_i, .step_i(step6.valid && op[step6.slot] == OpConv), .first_i(step6.first),
+    .clk_i, .clk2x_i, .step_i(step6.valid && kind[step6.slot].conv), .first_i(step6.first),
     .x_i(src6_q), .w_i(weight_data_i),
-    .hold_i(step16.valid && step16.last && op[step16.slot] == OpConv), .group_i(beat17.group),
+    .hold_i(step16.valid && step16.last && kind[step16.slot].conv), .group_i(beat17.group),
     .acc_o(array_acc)
   );
   vector_unit u_vector (
-    .clk_i, .first_i(step6.first), .step_i(step6.valid && op[step6.slot] != OpConv), .x_i(src6_q),
-    .hold_i(step16.valid && step16.last && op[step16.slot] != OpConv),
-    .average_i(op[step16.slot] == OpAverage), .byte_o(vector_bytes), .sum_o(vector_sum),
+    .clk_i, .first_i(step6.first), .step_i(step6.valid && !kind[step6.slot].conv), .x_i(src6_q),
+    .hold_i(step16.valid && step16.last && !kind[step16.slot].conv),
+    .average_i(kind[step16.slot].average), .byte_o(vector_bytes), .sum_o(vector_sum),
     .average_o(vector_average)
   );
-  assign conv17 = op[beat17.slot] == OpConv;
+  assign conv17 = kind[beat17.slot].conv;
   always_ff @(posedge clk_i) begin
     for (int unsigned i = 0; i < IC; i++) begin
       for (int unsigned p = 0; p < PX; p++) begin
@@ -197,7 +198,7 @@ module compute #(
   end
   always_comb begin
     for (int unsigned i = 0; i < IC; i++) begin
-      constants18[i*64+:64] = (op[beat18.slot] == OpMaxpool) ? 64'h3f80_0000_0000_0000
+      constants18[i*64+:64] = kind[beat18.slot].maxpool ? 64'h3f80_0000_0000_0000
                                                              : constant_data_i[i*64+:64];
     end
   end
@@ -205,7 +206,7 @@ module compute #(
   // Residuals.
   compute_t c18;
   assign c18         = command[beat18.slot];
-  assign res_valid_o = beat18.valid && c18.has_res && op[beat18.slot] != OpMaxpool;
+  assign res_valid_o = beat18.valid && c18.has_res && !kind[beat18.slot].maxpool;
   assign res_mem_o   = c18.res_mem;
   assign res_row_o   = beat18.res_row;
   assign res_bank_o  = c18.res_bank[BankBits-1:0];
@@ -231,9 +232,9 @@ module compute #(
   delay_line #(.Width(1), .Cycles(17)) u_slot35 (.clk_i, .d_i(beat18.slot), .q_o(slot35));
   delay_line #(.Width(1), .Cycles(1)) u_slot36 (.clk_i, .d_i(slot35), .q_o(slot36));
   always_ff @(posedge clk_i) begin
-    z36_q  <= (op[slot35] == OpMaxpool) ? 8'h00 : command[slot35].z_dst;
-    lo37_q <= (op[slot36] == OpMaxpool) ? 8'h80 : command[slot36].lo;
-    hi37_q <= (op[slot36] == OpMaxpool) ? 8'h7f : command[slot36].hi;
+    z36_q  <= kind[slot35].maxpool ? 8'h00 : command[slot35].z_dst;
+    lo37_q <= kind[slot36].maxpool ? 8'h80 : command[slot36].lo;
+    hi37_q <= kind[slot36].maxpool ? 8'h7f : command[slot36].hi;
   end
 
   beat_t beat39;

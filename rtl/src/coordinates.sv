@@ -17,7 +17,8 @@ module coordinates (
   input  logic                         next_is_last_i,  // the tile after the current one
   output logic [pronghorn_pkg::PX*12-1:0] x_o,
   output logic [pronghorn_pkg::PX*12-1:0] y_o,
-  output logic [5:0]                   passes_o
+  output logic [5:0]                   passes_o,
+  output logic [5:0]                   coming_passes_o  // what start_i or advance_i would give now
 );
   import pronghorn_pkg::PX;
   import pronghorn_types::*;
@@ -26,12 +27,20 @@ module coordinates (
   logic [PX*12-1:0] first_x_q, first_y_q;
   logic [11:0]      x_q, y_q;
   logic [5:0]       lane_q;
-  logic [PX-1:0]    first_zero_q;
   logic [5:0]       first_passes_q;
   logic             x_end, y_end;
-  assign x_end = x_q + 12'd1 == next_command_i.pitch;
-  assign y_end = y_q + 12'd1 == next_command_i.height;
+  logic [11:0]      x_last_q, y_last_q;
+  logic             zero1_q, one_tile_q;
+  assign x_end = x_q == x_last_q;
+  assign y_end = y_q == y_last_q;
   always_ff @(posedge clk_i) begin
+    x_last_q   <= next_command_i.pitch - 12'd1;
+    y_last_q   <= next_command_i.height - 12'd1;
+    one_tile_q <= next_command_i.tiles == 16'd1;
+    // Rows that begin inside the tile, a cycle behind.
+    zero1_q    <= x_q == 0 && lane_q != 0 && lane_q < 6'(PX) &&
+                  (!one_tile_q || lane_q < next_command_i.last_px);
+    first_passes_q <= prepare_i ? 6'd1 : first_passes_q + 6'(zero1_q);
     if (prepare_i) begin
       x_q    <= next_command_i.x0;
       y_q    <= next_command_i.y0;
@@ -43,15 +52,13 @@ module coordinates (
       if (lane_q < 6'(PX)) begin
         first_x_q    <= {x_q, first_x_q[PX*12-1:12]};
         first_y_q    <= {y_q, first_y_q[PX*12-1:12]};
-        first_zero_q <= {x_q == 0 && lane_q != 0 &&
-                         (next_command_i.tiles != 16'd1 || lane_q < next_command_i.last_px),
-                         first_zero_q[PX-1:1]};
       end
     end
-    first_passes_q <= 6'd1 + 6'($countones(first_zero_q));
     if (!rst_ni) lane_q <= 6'(PX + 2);
   end
   assign prepared_o = lane_q == 6'(PX + 2);
+
+  assign coming_passes_o = start_i ? first_passes_q : passes_q;
 
   // The tile after the current one, in three cycles; its rows in two more.
   logic signed [12:0] step_x_q, step_wrapped_q;

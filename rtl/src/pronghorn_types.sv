@@ -96,6 +96,13 @@ package pronghorn_types;
     logic [15:0] row;
   } tap_t;
 
+  // What a COMPUTE command does; all 0: ADD.
+  typedef struct packed {
+    logic conv;
+    logic average;
+    logic maxpool;
+  } kind_t;
+
   // What a tile of results carries from the sequencer to the result sequencer.
   typedef struct packed {
     logic       valid;

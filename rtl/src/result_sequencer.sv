@@ -7,7 +7,7 @@ module result_sequencer (
   input  logic                            clk_i,
   input  logic                            rst_ni,
   input  pronghorn_types::tile_t          tile_i,
-  input  logic [1:0][7:0]                 op_i,
+  input  pronghorn_types::kind_t [1:0]    kind_i,
   input  pronghorn_types::compute_t [1:0] command_i,
   output pronghorn_types::beat_t          beat_o,
   output pronghorn_types::write_t         write_o
@@ -20,15 +20,14 @@ module result_sequencer (
   compute_t c;
   logic     average;
   assign c       = command_i[tile_q.slot];
-  assign average = op_i[tile_q.slot] == OpAverage;
+  assign average = kind_i[tile_q.slot].average;
 
   logic       busy_q, group_q;
   logic [1:0] quarter_q;
-  logic [5:0] sub_q, sub_last;
-  assign sub_last = (c.logits ? tile_q.pixels : tile_q.passes) - 6'd1;
+  logic [5:0] sub_q, sub_before_q;   // the last but one; sub_end is registered
+  logic       sub_end, sub_single_q;
 
-  logic sub_end, quarter_end, group_end;
-  assign sub_end     = sub_q == sub_last;
+  logic quarter_end, group_end;
   assign quarter_end = sub_end && (!c.logits || quarter_q == 2'd3);
   assign group_end   = quarter_end && (group_q == tile_q.two_groups);
 
@@ -39,10 +38,12 @@ module result_sequencer (
   // Where a tile of pixels begins: dst and res rows move on by one; AVERAGE by one pixel.
   compute_t t;
   logic     t_average;
+  logic [5:0]  begin_subs;
   logic [15:0] begin_dst, begin_res;
   logic [BankBits-1:0] begin_bank;
   assign t         = command_i[tile_i.slot];
-  assign t_average = op_i[tile_i.slot] == OpAverage;
+  assign t_average = kind_i[tile_i.slot].average;
+  assign begin_subs = t.logits ? tile_i.pixels : tile_i.passes;
   always_comb begin
     begin_dst  = t.planes ? pixels_dst_q : pixels_dst_q + 16'd1;  // the walker moves in planes
     begin_res  = pixels_res_q + 16'd1;
@@ -69,7 +70,8 @@ module result_sequencer (
 
   always_ff @(posedge clk_i) begin
     if (busy_q) begin
-      sub_q <= sub_end ? '0 : sub_q + 6'd1;
+      sub_q   <= sub_end ? '0 : sub_q + 6'd1;
+      sub_end <= sub_end ? sub_single_q : sub_q == sub_before_q;
       if (sub_end) quarter_q <= quarter_end ? '0 : quarter_q + 2'd1;
       if (sub_end) dst_q <= dst_q + c.dst_gs;
       if (quarter_end) begin
@@ -88,6 +90,9 @@ module result_sequencer (
       group_q   <= 1'b0;
       quarter_q <= '0;
       sub_q     <= '0;
+      sub_end      <= begin_subs == 6'd1;
+      sub_single_q <= begin_subs == 6'd1;
+      sub_before_q <= begin_subs - 6'd2;
       if (tile_i.first_of_pixels) begin
         pixels_dst_q  <= begin_dst;
         pixels_res_q  <= begin_res;

@@ -9,7 +9,7 @@ module sequencer (
   input  logic                          rst_ni,
   // the slots
   input  logic                          ready_i,        // the next command is loaded and may start
-  input  logic [1:0][7:0]               op_i,
+  input  pronghorn_types::kind_t [1:0]  kind_i,
   input  pronghorn_types::compute_t [1:0] command_i,
   output logic                          slot_o,         // of the running or, idle, the next command
   output logic                          start_o,        // it starts: takes the first coordinates
@@ -20,6 +20,7 @@ module sequencer (
   output logic                          advance_o,
   output logic                          next_is_last_o,
   input  logic [5:0]                    passes_i,
+  input  logic [5:0]                    coming_passes_i,  // of the tile that start or advance gives
   // progress of results
   input  logic                          pixels_done_i,
   input  logic                          command_done_i,
@@ -43,15 +44,19 @@ module sequencer (
   compute_t c;
   logic     conv, average;
   assign c       = command_i[slot_q];
-  assign conv    = op_i[slot_q] == OpConv;
-  assign average = op_i[slot_q] == OpAverage;
+  assign conv    = kind_i[slot_q].conv;
+  assign average = kind_i[slot_q].average;
 
   // Counters. inner: groups of a CONV, else taps; middle: taps of a CONV, else once; tile: tiles of
   // output channels of a CONV, else groups.
-  logic [9:0]  inner_q, inner_last_q;
-  logic [5:0]  middle_q, middle_last_q;
-  logic [9:0]  tile_q, tile_last_q;
-  logic [15:0] pixels_q;
+  // output channels of a CONV, else groups. Whether a counter is at its end is a register of its own: set one
+  // count before (*_before_q), or always if there is only one (*_single_q).
+  logic [9:0]  inner_q, inner_last_q, inner_before_q;
+  logic [5:0]  middle_q, middle_last_q, middle_before_q;
+  logic [9:0]  tile_q, tile_last_q, tile_before_q;
+  logic        inner_end, inner_single_q, middle_end, middle_single_q, tile_end, tile_single_q;
+  logic        first_step, first_tile_q;
+  logic [15:0] left_q;      // tiles of pixels after this one
   logic        pixels_last_q, first_pixels_q;
   logic        odd_groups_q;
 
@@ -60,51 +65,56 @@ module sequencer (
   logic        loading_q;
 
   // The previous command's progress: tiles of pixels that have landed.
-  logic [1:0][15:0] landed_q;
-  logic             previous_done_q;
-  logic [16:0]      need_q;
-  logic             go_q;
+  logic [1:0][15:0]   landed_q;
+  logic               previous_done_q, previous_landed;
+  logic signed [17:0] spare_q;   // those beyond what the next tile of pixels needs
+  logic               go_q;
+  assign previous_landed = pixels_done_i && done_slot_i != slot_q;
 
   // Cycles until the residual reads of the command before have left its memory's port.
   logic [8:0] residual_q;
-  logic       residual_mem_q;
+  logic       residual_mem_q, residual_free_q;
   logic       port_free;
-  assign port_free = residual_q == 0 || residual_mem_q != c.src_mem;
+  assign port_free = residual_free_q || residual_mem_q != c.src_mem;
 
   logic [2:0] spacing_q;  // cycles until the next tile of pixels may start
+  logic       spaced_q;
   logic [7:0] busy_q;     // cycles until the hold registers are free, less one
+  logic       free_q;     // busy_q is 0
 
-  logic inner_end, middle_end, tile_end, first_step, pixels_start, last_step, step;
-  assign inner_end    = inner_q == inner_last_q;
-  assign middle_end   = middle_q == middle_last_q;
-  assign tile_end     = tile_q == tile_last_q;
-  assign first_step   = (inner_q == 0) && (middle_q == 0);
-  assign pixels_start = first_step && (tile_q == 0);
+  logic pixels_start, last_step, step;
+  assign pixels_start = first_step && first_tile_q;
   assign last_step    = inner_end && middle_end;
   // The last step of a tile of pixels also waits for the coordinates of the next tile.
   assign step = active_q && !loading_q && (!pixels_start || go_q) &&
-                (!last_step || (busy_q == 0 && (!tile_end || spacing_q == 0)));
+                (!last_step || (free_q && (!tile_end || spaced_q)));
 
   logic pixels_end, command_end;
   assign pixels_end  = step && last_step && tile_end;
   assign command_end = pixels_end && pixels_last_q;
   assign start_o     = !active_q && ready_i && port_free;
   assign advance_o   = pixels_end;
-  assign next_is_last_o = pixels_q + 16'd2 == c.tiles;
   assign slot_o      = slot_q;
   assign idle_o      = !active_q;
 
   logic two_groups;
-  logic [5:0] pixels, passes;
-  logic [7:0] cycles;
-  assign two_groups = conv && !(tile_end && odd_groups_q);
-  assign pixels     = average ? 6'd1 : pixels_last_q ? c.last_px : 6'(PX);
-  assign passes     = c.planes ? passes_i : 6'd1;
-  assign cycles     = (c.logits ? {pixels, 2'b00} : {2'b00, passes}) << two_groups;
+  logic [5:0] pixels, passes, coming_pixels, coming_passes;
+  logic [7:0] cycles_q, cycles;   // of results, less one: of one group, of the tile's
+  assign two_groups    = conv && !(tile_end && odd_groups_q);
+  assign pixels        = average ? 6'd1 : pixels_last_q ? c.last_px : 6'(PX);
+  assign passes        = c.planes ? passes_i : 6'd1;
+  assign cycles        = two_groups ? {cycles_q[6:0], 1'b1} : cycles_q;
+  // Of the tile of pixels that starts: a command's first one, or the next.
+  logic coming_last;
+  assign coming_last   = active_q ? next_is_last_o : c.tiles == 16'd1;
+  assign coming_pixels = (average || !c.logits) ? 6'd1 : coming_last ? c.last_px : 6'(PX);
+  assign coming_passes = c.planes ? coming_passes_i : 6'd1;
 
   always_ff @(posedge clk_i) begin
     if (spacing_q != 0) spacing_q <= spacing_q - 3'd1;
-    if (busy_q != 0) busy_q <= busy_q - 8'd1;
+    spaced_q <= spacing_q <= 3'd1;
+    if (!free_q) busy_q <= busy_q - 8'd1;
+    if (busy_q == 8'd1) free_q <= 1'b1;
     loading_q <= 1'b0;
 
     if (start_o) begin
@@ -113,50 +123,84 @@ module sequencer (
       inner_q   <= '0;
       middle_q  <= '0;
       tile_q    <= '0;
-      pixels_q  <= '0;
+      left_q    <= c.tiles - 16'd1;
+      first_step   <= 1'b1;
+      first_tile_q <= 1'b1;
       inner_last_q  <= conv ? c.src_groups - 10'd1 : {4'd0, c.taps} - 10'd1;
       middle_last_q <= conv ? c.taps - 6'd1 : '0;
       tile_last_q   <= conv ? (c.dst_groups - 10'd1) >> 1 : c.src_groups - 10'd1;
-      pixels_last_q <= c.tiles == 16'd1;
       first_pixels_q <= 1'b1;
       odd_groups_q  <= c.dst_groups[0];
       base_q    <= c.src_row;
       bank_q    <= BankBits'(c.src_bank);
       group_q   <= '0;
       weight_q  <= c.w_addr;
-      need_q    <= 17'd1 + {1'b0, c.lookahead};
+    end
+    // No step in the cycle after the start: what follows from the counts.
+    if (loading_q) begin
+      inner_end       <= inner_last_q == 0;
+      inner_single_q  <= inner_last_q == 0;
+      inner_before_q  <= inner_last_q - 10'd1;
+      middle_end      <= middle_last_q == 0;
+      middle_single_q <= middle_last_q == 0;
+      middle_before_q <= middle_last_q - 6'd1;
+      tile_end        <= tile_last_q == 0;
+      tile_single_q   <= tile_last_q == 0;
+      tile_before_q   <= tile_last_q - 10'd1;
+      pixels_last_q   <= left_q == 0;
+      next_is_last_o  <= left_q == 16'd1;
+    end
+    if (start_o || pixels_end) begin
+      cycles_q <= c.logits ? {coming_pixels, 2'b00} - 8'd1 : {2'b00, coming_passes} - 8'd1;
     end
     if (step) begin
-      inner_q <= inner_end ? '0 : inner_q + 10'd1;
-      if (inner_end) middle_q <= middle_end ? '0 : middle_q + 6'd1;
-      if (last_step) tile_q <= tile_end ? '0 : tile_q + 10'd1;
+      first_step <= last_step;
+      inner_q    <= inner_end ? '0 : inner_q + 10'd1;
+      inner_end  <= inner_end ? inner_single_q : inner_q == inner_before_q;
+      if (inner_end) begin
+        middle_q   <= middle_end ? '0 : middle_q + 6'd1;
+        middle_end <= middle_end ? middle_single_q : middle_q == middle_before_q;
+      end
+      if (last_step) begin
+        first_tile_q <= tile_end;
+        tile_q       <= tile_end ? '0 : tile_q + 10'd1;
+        tile_end     <= tile_end ? tile_single_q : tile_q == tile_before_q;
+        busy_q       <= cycles;
+        free_q       <= cycles == 0;
+      end
       weight_q <= pixels_end ? c.w_addr : weight_q + 16'd1;
       // The group's rows: within a tap for CONV, from tile to tile else.
       if (conv) group_q <= inner_end ? '0 : group_q + c.src_gs;
       else if (last_step) group_q <= tile_end ? '0 : group_q + c.src_gs;
-      if (last_step) busy_q <= cycles - 8'd1;
-      if (pixels_start) need_q <= need_q + 17'd1;
     end
     if (pixels_end) begin
-      pixels_q       <= pixels_q + 16'd1;
+      left_q         <= left_q - 16'd1;
       pixels_last_q  <= next_is_last_o;
+      next_is_last_o <= left_q == 16'd2;
       first_pixels_q <= 1'b0;
       if (average) {base_q, bank_q} <= advance(base_q + c.step_row, bank_q, BankBits'(c.step_bank));
       else base_q <= base_q + 16'd1;
     end
-    if (start_o || pixels_end) spacing_q <= c.planes ? 3'd5 : c.pad_check ? 3'd3 : 3'd0;
-    if (residual_q != 0) residual_q <= residual_q - 9'd1;
+    if (start_o || pixels_end) begin
+      spacing_q <= c.planes ? 3'd5 : c.pad_check ? 3'd3 : 3'd0;
+      spaced_q  <= !c.planes && !c.pad_check;
+    end
+    if (!residual_free_q) residual_q <= residual_q - 9'd1;
+    if (residual_q == 9'd1) residual_free_q <= 1'b1;
     if (command_end) begin
-      residual_q     <= (c.has_res && !average) ? 9'(LaneAt) + {1'b0, cycles} : '0;
-      residual_mem_q <= c.res_mem;
+      residual_q      <= 9'(LaneAt + 1) + {1'b0, cycles};
+      residual_free_q <= !c.has_res || average;
+      residual_mem_q  <= c.res_mem;
       active_q <= 1'b0;
       slot_q   <= ~slot_q;
     end
 
-    // Progress of the other slot's command. need_q is for the next tile of pixels to start; the check
+    // Progress of the other slot's command: spare_q is landed - 1 - lookahead - tiles that started; the check
     // takes a cycle after it changes.
-    go_q <= !(start_o || (step && pixels_start)) &&
-            (c.no_wait || previous_done_q || {1'b0, landed_q[!slot_q]} >= need_q);
+    spare_q <= active_q ? spare_q + 18'(previous_landed) - 18'(step && pixels_start)
+                        : 18'($signed({1'b0, landed_q[!slot_q]})) + {2'b11, ~c.lookahead} +
+                          18'(previous_landed);
+    go_q <= !(start_o || (step && pixels_start)) && (c.no_wait || previous_done_q || !spare_q[17]);
     if (pixels_done_i) landed_q[done_slot_i] <= landed_q[done_slot_i] + 16'd1;
     if (command_end) previous_done_q <= 1'b0;
     else if (command_done_i && done_slot_i != slot_q) previous_done_q <= 1'b1;
@@ -168,8 +212,8 @@ module sequencer (
       loading_q       <= 1'b0;
       slot_q          <= 1'b0;
       spacing_q       <= '0;
-      busy_q          <= '0;
-      residual_q      <= '0;
+      free_q          <= 1'b1;
+      residual_free_q <= 1'b1;
       previous_done_q <= 1'b1;
       go_q            <= 1'b0;
     end
@@ -203,8 +247,8 @@ module sequencer (
   end
 
   assign tile_o = '{valid: step && last_step, slot: slot_q,
-                    first_of_command: first_pixels_q && tile_q == 0,
-                    first_of_pixels: tile_q == 0, last_of_pixels: tile_end,
+                    first_of_command: first_pixels_q && first_tile_q,
+                    first_of_pixels: first_tile_q, last_of_pixels: tile_end,
                     last_of_command: tile_end && pixels_last_q, two_groups: two_groups,
                     pixels: pixels, passes: passes};
   logic unused;
