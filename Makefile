@@ -4,7 +4,7 @@
 #   make test         build everything and verify it
 #   make test-page    drive the benchmark's page in headless Chromium
 #   make test-slow    the long tests, and the fuzzers under sanitizers
-#   make rtl-test     the FPGA device's hardware in Verilator: modules, random programs, small networks
+#   make rtl-test     the FPGA device's hardware in Verilator: modules, random programs, networks, layers
 #   make build        the program build/pronghorn and build/libpronghorn.so
 #   make install      PREFIX=/usr/local, DESTDIR= honoured
 #   make lint         every check of .ci/run except the tests

@@ -58,8 +58,6 @@ module coordinates (
   end
   assign prepared_o = lane_q == 6'(PX + 2);
 
-  assign coming_passes_o = start_i ? first_passes_q : passes_q;
-
   // The tile after the current one, in three cycles; its rows in two more.
   logic signed [12:0] step_x_q, step_wrapped_q;
   logic [12:0]        step_y_q;
@@ -69,6 +67,7 @@ module coordinates (
   logic signed [12:0] x1_q[PX], wrapped1_q[PX];
   logic [12:0]        y1_q[PX], y2_q[PX];
   logic [11:0]        x2_q[PX];
+  assign coming_passes_o = start_i ? first_passes_q : passes_q;
   always_ff @(posedge clk_i) begin
     step_x_q       <= $signed({1'b0, command_i.step_x});
     step_wrapped_q <= $signed({1'b0, command_i.step_x}) - $signed({1'b0, command_i.pitch});

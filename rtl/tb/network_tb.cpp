@@ -3,6 +3,7 @@
 // reference device's, byte for byte, cycles of every command and of the whole batch beside the
 // cycle model's.
 //   network_tb residual COUNT           random small residual networks (tests/exact), AXI stalls
+//   network_tb layers PART              every PARTth layer shape of ResNet50, no stalls
 //   network_tb model FILE IMAGES [JSON]  a quantized ONNX file, random images, no stalls
 #include <chrono>
 #include <fstream>
@@ -13,6 +14,7 @@
 #include "device/reference/reference_device.h"
 #include "graph/passes/passes.h"
 #include "import/import.h"
+#include "problem.h"
 #include "residual_network.h"
 #include "verilated_port.h"
 
@@ -27,14 +29,17 @@ const fpga::Configuration& configuration() {
   std::abort();
 }
 
-std::vector<std::uint8_t> reference(const std::shared_ptr<const graph::Graph>& g,
-                                    const std::vector<std::uint8_t>& input, std::size_t bytes) {
+using Bytes = std::vector<std::vector<std::byte>>;  // by input
+
+std::vector<std::byte> reference(const std::shared_ptr<const graph::Graph>& g, const Bytes& inputs,
+                                 std::size_t bytes) {
   const auto device = pronghorn::device::reference::make_device();
   const auto program = pronghorn::device::compile_or_throw(*device, g);
-  std::vector<std::uint8_t> output(bytes);
-  const void* src = input.data();
+  std::vector<std::byte> output(bytes);
+  std::vector<const void*> src;
+  for (const auto& input : inputs) src.push_back(input.data());
   void* dst = output.data();
-  if (auto done = program->submit({{&src, 1}, {&dst, 1}, 1})) done->wait();
+  if (auto done = program->submit({src, {&dst, 1}, 1})) done->wait();
   return output;
 }
 
@@ -79,28 +84,34 @@ struct Outcome {
   std::vector<Layer> layers;
 };
 
-Outcome run_image(const fpga::Plan& plan, bench::VerilatedPort& port, std::mt19937_64& random) {
-  const graph::Graph& g = *plan.graph;
-  const graph::Value& output = g.value(g.outputs[0]);
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(g.value(g.inputs[0]).shape.size()));
-  // Smooth pictures with noise: activations as varied as those of photographs.
-  const auto width = static_cast<std::size_t>(g.value(g.inputs[0]).shape.w * 3);
+// A smooth picture with noise: activations as varied as those of photographs.
+Bytes picture(const graph::Graph& g, std::mt19937_64& random) {
+  const graph::Shape& shape = g.value(g.inputs[0]).shape;
+  std::vector<std::byte> pixels(static_cast<std::size_t>(shape.size()));
+  const auto width = static_cast<std::size_t>(shape.w * 3);
   for (std::size_t i = 0; i < pixels.size(); ++i) {
     const std::size_t x = i % width / 3, y = i / width;
-    pixels[i] = static_cast<std::uint8_t>((x * 3 + y * 2 + random() % 64 + 40 * (i % 3)) & 255);
+    pixels[i] = static_cast<std::byte>((x * 3 + y * 2 + random() % 64 + 40 * (i % 3)) & 255);
   }
+  return {pixels};
+}
+
+Outcome run_image(const fpga::Plan& plan, bench::VerilatedPort& port, const Bytes& inputs) {
+  const graph::Graph& g = *plan.graph;
+  const graph::Value& output = g.value(g.outputs[0]);
   std::vector<std::byte> input(static_cast<std::size_t>(plan.input_bytes));
   std::vector<std::byte> memory(static_cast<std::size_t>(plan.output_bytes));
-  fpga::pack_input(plan, 0, pixels.data(), 1, input.data());
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    fpga::pack_input(plan, i, inputs[i].data(), 1, input.data());
   const auto begin = std::chrono::steady_clock::now();
   const fpga::RunReport report = port.run(fpga::encode(plan.commands), {plan.model, input, memory});
   Outcome outcome;
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const std::size_t bytes =
       static_cast<std::size_t>(output.shape.size()) * graph::size_of(output.dtype);
-  std::vector<std::uint8_t> got(bytes);
+  std::vector<std::byte> got(bytes);
   fpga::unpack_output(plan, 0, memory.data(), 1, got.data());
-  outcome.equal = got == reference(plan.graph, pixels, bytes);
+  outcome.equal = got == reference(plan.graph, inputs, bytes);
   outcome.cycles = report.cycles;
   outcome.steps = report.steps;
   outcome.model_cycles = fpga::count_cycles(*plan.configuration, plan.commands).cycles;
@@ -137,13 +148,65 @@ void residual_networks(std::mt19937_64& random, int count) {
     bench::VerilatedPort port(configuration(), stall, random());
     port.run(fpga::encode(plan.setup), {plan.model, {}, {}});
     for (int image = 0; image < 2; ++image) {
-      const Outcome outcome = run_image(plan, port, random);
+      const Outcome outcome = run_image(plan, port, picture(*plan.graph, random));
       bench::check(outcome.equal, "network %u: the output differs from the reference's", seed);
       if (stall == 0.0) check_layers(outcome.layers);
       std::printf("network %u: %lld cycles, model %lld, stalls %.1f\n", seed,
                   static_cast<long long>(outcome.cycles),
                   static_cast<long long>(outcome.model_cycles), stall);
     }
+  }
+}
+
+// Every shape of ResNet50's layers with all its channels; in full where the rows of `tiny` hold it
+// and 100,000 cycles do it, else fewer rows of full width.
+constexpr const char* kLayers[] = {
+    "conv ic3 ih32 iw224 oc64 k7 s2 p3 zin=1 relu=1",  // 224 rows
+    "max_pool ic64 ih28 iw112 k3 s2 p1",               // 112
+    "conv ic64 ih56 oc64 k1 relu=1",                   // whole
+    "conv ic64 ih14 iw56 oc64 k3 p1 relu=1",           // 56
+    "conv ic64 ih14 iw56 oc256 k1 res=s8 relu=1",      // 56
+    "conv ic64 ih14 iw56 oc256 k1 dst=s8",             // 56
+    "conv ic256 ih14 iw56 oc64 k1 relu=1",             // 56
+    "conv ic256 ih7 iw56 oc128 k1 relu=1",             // 56
+    "conv ic128 ih14 iw56 oc128 k3 s2 p1 relu=1",      // 56
+    "conv ic256 ih14 iw56 oc512 k1 s2 dst=s8",         // 56
+    "conv ic128 ih7 iw28 oc128 k3 p1 relu=1",          // 28
+    "conv ic128 ih14 iw28 oc512 k1 res=u8 relu=1",     // 28
+    "conv ic512 ih14 iw28 oc128 k1 relu=1",            // 28
+    "conv ic256 ih8 iw28 oc256 k3 s2 p1 relu=1",       // 28
+    "conv ic512 ih8 iw28 oc1024 k1 s2 dst=s8",         // 28
+    "conv ic256 ih4 iw14 oc256 k3 p1 relu=1",          // 14
+    "conv ic256 ih7 iw14 oc1024 k1 res=u8 relu=1",     // 14
+    "conv ic1024 ih7 iw14 oc256 k1 relu=1",            // 14
+    "conv ic512 ih4 iw14 oc512 k3 s2 p1 relu=1",       // 14
+    "conv ic1024 ih4 iw14 oc2048 k1 s2 dst=s8",        // 14
+    "conv ic512 ih3 iw7 oc512 k3 p1 relu=1",           // 7
+    "conv ic512 ih7 oc2048 k1 res=u8 relu=1",          // whole
+    "conv ic2048 ih7 oc512 k1 relu=1",                 // whole
+    "average_pool ic2048 ih7 k7",                      // whole
+    "conv ic2048 ih1 oc1000 dst=f32",                  // whole
+    "add ic256 ih14 iw56 src=s8",                      // whole layers of imported networks
+};
+
+// Every `part`th of them, beginning with a random one.
+void layers(std::mt19937_64& random, std::size_t part) {
+  namespace exact = pronghorn::exact;
+  for (std::size_t i = random() % part; i < std::size(kLayers); i += part) {
+    exact::Problem problem = exact::parse(kLayers[i]);
+    problem.seed = static_cast<std::uint32_t>(random());
+    const fpga::Plan plan = plan_of(std::make_shared<const graph::Graph>(exact::build(problem)));
+    bench::VerilatedPort port(configuration(), 0.0, random());
+    port.run(fpga::encode(plan.setup), {plan.model, {}, {}});
+    const Outcome outcome =
+        run_image(plan, port, exact::make_inputs(*plan.graph, 1, problem.fill, problem.seed));
+    bench::check(outcome.equal, "%s: the output differs from the reference's",
+                 exact::to_string(problem).c_str());
+    check_layers(outcome.layers);
+    std::printf("%-50s %s, %lld cycles, model %lld\n", kLayers[i],
+                outcome.equal ? "equal" : "DIFFERENT", static_cast<long long>(outcome.cycles),
+                static_cast<long long>(outcome.model_cycles));
+    std::fflush(stdout);
   }
 }
 
@@ -159,7 +222,7 @@ void whole_model(std::mt19937_64& random, const std::string& file, int images, c
   root["configuration"] = std::string(c.name);
   root["model"] = file.substr(file.rfind('/') + 1);
   for (int i = 0; i < images; ++i) {
-    const Outcome outcome = run_image(plan, port, random);
+    const Outcome outcome = run_image(plan, port, picture(*plan.graph, random));
     bench::check(outcome.equal, "image %d: the output differs from the reference's", i);
     check_layers(outcome.layers);
     const double busy = static_cast<double>(graph::macs(*plan.graph)) /
@@ -194,10 +257,13 @@ int main(int argc, char** argv) {
   std::mt19937_64 random = bench::random_engine("network");
   if (mode == "residual" && argc == 3) {
     residual_networks(random, std::atoi(argv[2]));
+  } else if (mode == "layers" && argc == 3 && std::atoi(argv[2]) > 0) {
+    layers(random, static_cast<std::size_t>(std::atoi(argv[2])));
   } else if (mode == "model" && (argc == 4 || argc == 5)) {
     whole_model(random, argv[2], std::atoi(argv[3]), argc == 5 ? argv[4] : nullptr);
   } else {
-    std::fprintf(stderr, "usage: network_tb residual COUNT | model FILE IMAGES [JSON]\n");
+    std::fprintf(stderr,
+                 "usage: network_tb residual COUNT | layers PART | model FILE IMAGES [JSON]\n");
     return 2;
   }
   return bench::finish("network");

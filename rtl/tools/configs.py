@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parent.parent / "configs.toml"
 NUMBERS = ("oc", "ic", "px", "cascade", "axi_bytes", "m0_rows", "m1_rows", "w_uram_words",
            "w_bram_words", "c_words", "command_words", "row_bytes", "logic_mhz")
 LATENCIES = ("command", "conv", "logits", "add", "average", "maxpool", "residual", "dispatch",
-             "load")
+             "store_row", "load")
 RAMS = ("m0_ram", "m1_ram")
 
 
@@ -80,7 +80,7 @@ def sv(document, name):
         lines.append(f"  localparam bit {key[:2].upper()}Uram = 1'b{int(c[key] == 'uram')};")
     lines.append(f"  localparam logic [31:0] ConfigId = 32'h{identity(name, c):08x};")
     for key in LATENCIES:
-        lines.append(f"  localparam int unsigned Latency{key.capitalize()} = {document['latency'][key]};")
+        lines.append(f"  localparam int unsigned Latency{key.title().replace('_', '')} = {document['latency'][key]};")
     return "\n".join(lines + ["endpackage", ""])
 
 

@@ -95,7 +95,9 @@ class Timeline {
     const std::int64_t bytes = t.target == 2   ? std::int64_t{c_.oc} * c_.ic
                                : t.target == 3 ? std::int64_t{8} * c_.ic
                                                : std::int64_t{c_.px} * c_.ic;
-    return t.count * bytes / c_.axi_bytes + kLatency.load;
+    // The storer reads a row, then sends it.
+    const std::int64_t pause = command.opcode == Opcode::kStore ? kLatency.store_row : 0;
+    return t.count * (bytes / c_.axi_bytes + pause) + kLatency.load;
   }
 
   // One tile: `steps` cycles of reading, then `results` cycles of writing.
