@@ -89,21 +89,21 @@ def levels(module):
                 if cell["port_directions"].get(port) == "input" for bit in bits if isinstance(bit, int)]
 
     def visit(end):
-        todo = [end]
-        while todo:
-            bit = todo[-1]
+        stack = [end]
+        while stack:
+            bit = stack[-1]
             cell = cells.get(driver.get(bit))
             if bit in depth or cell is None or not through(cell):
                 depth.setdefault(bit, (0, names.get(bit, str(bit))))
-                todo.pop()
+                stack.pop()
                 continue
             missing = [b for b in inputs(cell) if b not in depth]
             if missing:
-                todo += missing
+                stack += missing
                 continue
             deepest = max((depth[b] for b in inputs(cell)), default=(0, "a constant"))
             depth[bit] = (deepest[0] + cell["type"].startswith("LUT"), deepest[1])
-            todo.pop()
+            stack.pop()
 
     most = (0, "", "")
     ends = [(bit, name) for name, cell in cells.items() if not through(cell) for bit in inputs(cell)]
