@@ -2,7 +2,10 @@
 """The examples run as they are."""
 
 import importlib.util
+import json
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -46,3 +49,16 @@ def test_features(folder, tmp_path, capsys):
         [str(folder), "--weights", "none", "--size", "32", "--output", str(tmp_path / "f.npy")])
     assert np.load(tmp_path / "f.npy").shape == (6, 2048)
     assert capsys.readouterr().out.count("is most like") == 6
+
+
+def test_digits_with_and_without_the_hook(tmp_path):
+    pytest.importorskip("sklearn")
+    program = str(EXAMPLES / "digits.py")
+    report = tmp_path / "report.json"
+    said = [subprocess.run([sys.executable, *command, program], capture_output=True, text=True,
+                           cwd=tmp_path, check=True).stdout.splitlines()
+            for command in ([], ["-m", "pronghorn", "--report", str(report)])]
+    assert said[0][:-1] == said[1][:-1] and len(said[0]) == 4  # the last line is the time
+    places = {(row["object"], row["where"]) for row in json.loads(report.read_text())["rows"]}
+    for name in ("LogisticRegression", "GaussianNB", "KMeans"):
+        assert any(where != "original" for what, where in places if what == name), places
