@@ -40,7 +40,25 @@ std::string cache_folder() {
   return set("HOME") + "/.cache/pronghorn";
 }
 
-// Runs it with its standard output line by line to `on_line`; the exit status.
+// NumPy's format, version 1.0: u8 of n x h x w x 3.
+void write_npy(const std::string& path, const std::vector<std::uint8_t>& pixels, std::size_t n,
+               const ModelInfo& info) {
+  std::string header =
+      fmt::format("{{'descr': '|u1', 'fortran_order': False, 'shape': ({}, {}, {}, 3), }}", n,
+                  info.input_height, info.input_width);
+  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
+  header += '\n';
+  std::ofstream file(path, std::ios::binary);
+  file.write("\x93NUMPY\x01\x00", 8);
+  file.put(static_cast<char>(header.size() & 255)).put(static_cast<char>(header.size() >> 8));
+  file << header;
+  file.write(reinterpret_cast<const char*>(pixels.data()),
+             static_cast<std::streamsize>(pixels.size()));
+  if (!file) throw Error(PH_IO, path + ": cannot be written");
+}
+
+}  // namespace
+
 int run_command(const std::vector<std::string>& command,
                 const std::function<void(const std::string&)>& on_line) {
   int ends[2];
@@ -83,24 +101,7 @@ int run_command(const std::vector<std::string>& command,
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-// NumPy's format, version 1.0: u8 of n x h x w x 3.
-void write_npy(const std::string& path, const std::vector<std::uint8_t>& pixels, std::size_t n,
-               const ModelInfo& info) {
-  std::string header =
-      fmt::format("{{'descr': '|u1', 'fortran_order': False, 'shape': ({}, {}, {}, 3), }}", n,
-                  info.input_height, info.input_width);
-  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
-  header += '\n';
-  std::ofstream file(path, std::ios::binary);
-  file.write("\x93NUMPY\x01\x00", 8);
-  file.put(static_cast<char>(header.size() & 255)).put(static_cast<char>(header.size() >> 8));
-  file << header;
-  file.write(reinterpret_cast<const char*>(pixels.data()),
-             static_cast<std::streamsize>(pixels.size()));
-  if (!file) throw Error(PH_IO, path + ": cannot be written");
-}
-
-// The library in use, for the same code in the same process as the others.
+// For the same code in the same process as the others.
 std::string library_path() {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
@@ -109,7 +110,22 @@ std::string library_path() {
   throw Error(PH_NOT_FOUND, "libpronghorn.so is not loaded as a shared library: peers need it");
 }
 
-}  // namespace
+std::string peers_environment() { return cache_folder() + "/peers"; }
+
+std::string peer_script(const std::string& name, const std::string& option) {
+  const char* set = std::getenv("PRONGHORN_PEERS");
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (const fs::path& folder :
+       {fs::path(set == nullptr ? "" : set), program / "../share/pronghorn/peers",
+        program / "../bench/peers"}) {
+    if (folder.empty() || !fs::exists(folder / name)) continue;
+    return fs::canonical(folder / name).string();
+  }
+  throw Error(PH_NOT_FOUND, fmt::format("{}: {} is neither beside the program nor in "
+                                        "PRONGHORN_PEERS",
+                                        option, name));
+}
 
 void find_peers(PeerOptions& options) {
   if (options.names != "auto") {
@@ -124,18 +140,7 @@ void find_peers(PeerOptions& options) {
       at = comma + 1;
     }
   }
-  const char* set = std::getenv("PRONGHORN_PEERS");
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const fs::path& folder :
-       {fs::path(set == nullptr ? "" : set), program / "../share/pronghorn/peers",
-        program / "../bench/peers"}) {
-    if (folder.empty() || !fs::exists(folder / "compare.py")) continue;
-    options.script = fs::canonical(folder / "compare.py").string();
-    return;
-  }
-  throw Error(PH_NOT_FOUND,
-              "--peers: compare.py is neither beside the program nor in PRONGHORN_PEERS");
+  options.script = peer_script("compare.py", "--peers");
 }
 
 ordered_json run_peers(const Model& model, const PeerOptions& options, const std::string& folder) {
@@ -145,7 +150,7 @@ ordered_json run_peers(const Model& model, const PeerOptions& options, const std
                 "--peers: the model takes float pixels; give a quantized one (pronghorn quantize)");
   }
   const std::string peers = fs::path(options.script).parent_path().string();
-  const std::string environment = cache_folder() + "/peers";
+  const std::string environment = peers_environment();
   const std::string left_out = folder + "left_out.json";
   const std::string python = options.python.empty() ? environment + "/bin/python" : options.python;
   options.say(fmt::format("\npeers ({}), {}\n", options.names, python));

@@ -34,4 +34,13 @@ void find_peers(PeerOptions& options);
 nlohmann::ordered_json run_peers(const Model& model, const PeerOptions& options,
                                  const std::string& folder);
 
+// What bench/task.h shares with the above: a script of bench/peers by name, `option` being what
+// asked for it; the virtual environment; the library in use; a command run with its standard output
+// line by line to `on_line`, and its exit status.
+std::string peer_script(const std::string& name, const std::string& option);
+std::string peers_environment();
+std::string library_path();
+int run_command(const std::vector<std::string>& command,
+                const std::function<void(const std::string&)>& on_line);
+
 }  // namespace pronghorn::bench

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 
+#include "apps/cli/bench_task.h"
 #include "apps/cli/command.h"
 #include "apps/cli/digest.h"
 #include "apps/cli/interrupt.h"
@@ -60,6 +61,7 @@ struct Flags {
   std::string peers;
   std::string peers_python;
   bool watch = false;
+  TaskFlags task;
 };
 
 // A device without a clock of its own is verified and its counted cycles are shown; nothing is
@@ -215,11 +217,17 @@ void show_profile(const Flags& flags, const Context& context, const Model& model
 }
 
 void run_bench(const Flags& flags, Context& context) {
+  const std::string page = !flags.report.empty() ? flags.report
+                           : flags.no_report || !flags.json.ends_with(".json")
+                               ? ""
+                               : page_beside(flags.json);
+  if (!flags.task.options.task.empty()) {
+    const TemporaryFolder folder;
+    return run_task(flags.task, context, flags.device.device, flags.device.threads, flags.json,
+                    page, folder.file(""));
+  }
   OutputFile json_file(flags.json);
-  OutputFile page_file(!flags.report.empty() ? flags.report
-                       : flags.no_report || flags.json.empty() || !flags.json.ends_with(".json")
-                           ? ""
-                           : page_beside(flags.json));
+  OutputFile page_file(page);
   OutputFile csv_file(flags.csv);
   const std::vector<bench::Price> prices =
       flags.prices.empty() ? bench::built_in_prices()
@@ -480,6 +488,7 @@ void add_bench(CLI::App& app, Context& context) {
   flags->model.add(*command);
   flags->resize.add(*command);
   flags->device.add(*command);
+  flags->task.add(*command);
   add_load_options(*command, *flags);
   add_output_options(*command, *flags);
   command

@@ -504,6 +504,45 @@ function comparison() {
       {text: v.verdict, className: v.verdict === 'faster' ? 'yes' : v.verdict === 'slower' ? 'no' : ''}] : [null, '–', '–', ''])]), 'Regression table'));
 }
 
+// Machine learning: `report.task` as bench/peers/ml_compare.py writes it.
+function learning() {
+  const task = report.task, machine = report.machine || {}, device = report.device || {};
+  document.getElementById('top').append(el('h1', {}, `${task.task}: ${task.set}, ${num(task.rows)} x ${task.columns} ${task.dtype}`),
+    el('p', {className: 'lead'}, `${device.description || machine.cpu}, ${device.isa}, ${device.threads} threads, ${machine.time || ''}`),
+    el('ul', {className: 'chips'}, el('li', {className: 'chip good'}, 'verified in this run'),
+      (task.not_as_good || []).map(name => el('li', {className: 'chip bad'}, `${name}: not as good as the bar, not timed`))));
+  const timings = Object.entries(task).filter(([, entry]) => entry && entry.pronghorn && entry.pronghorn.seconds_min !== undefined);
+  const times = section('times', 'Times', 'Whole calls, in turn in one process on the same arrays. The ratio is the peer’s median to Pronghorn’s. Whiskers: fastest and slowest call.');
+  for (const [what, entry] of timings) {
+    const names = Object.keys(entry), title = what.replaceAll('_', ' ');
+    const ranges = names.map(n => [1e3 * Math.min(...entry[n].seconds), 1e3 * Math.max(...entry[n].seconds)]);
+    times.append(el('h3', {}, title), chart(title, () => ({type: 'bar', data: {labels: names, datasets: [{data: names.map(n => 1e3 * entry[n].seconds_median), intervals: ranges,
+      backgroundColor: names.map(n => css(n === 'pronghorn' ? '--real' : '--device'))}]},
+      options: {indexAxis: 'y', plugins: {legend: {display: false}}, scales: {x: axis('ms', {beginAtZero: true, suggestedMax: highest(ranges)})}}})),
+    table([{text: 'system', left: true}, 'median, ms', 'fastest, ms', 'rounds', 'ms an iteration', 'Pronghorn’s ratio'],
+      names.map(n => [n, 1e3 * entry[n].seconds_median, 1e3 * entry[n].seconds_min, entry[n].seconds.length,
+        entry[n].seconds_of_iteration ? 1e3 * entry[n].seconds_of_iteration : '–',
+        entry[n].pronghorn_times_as_fast ? {text: num(entry[n].pronghorn_times_as_fast.seconds_median, 2), value: entry[n].pronghorn_times_as_fast.seconds_median} : '–']), title));
+  }
+  const quality = section('quality', 'Quality', 'What the systems’ answers were checked for before they were timed.');
+  const checks = task.verified || {};
+  if (checks.systems) {
+    const keys = [...new Set(Object.values(checks.systems).flatMap(Object.keys))];
+    quality.append(table([{text: 'system', left: true}, ...keys.map(k => k.replaceAll('_', ' '))],
+      Object.entries(checks.systems).map(([name, found]) => [name, ...keys.map(k => found[k] === undefined ? '–' :
+        {text: typeof found[k] === 'number' ? found[k].toPrecision(6) : String(found[k]), value: found[k]})]), 'Quality'));
+  }
+  quality.append(facts(Object.entries(checks).filter(([, v]) => typeof v !== 'object').map(([k, v]) => [k.replaceAll('_', ' '), String(v)])));
+  const memory = section('memory', 'Memory');
+  memory.append(facts([['bytes of X', num(task.bytes_of_x)], ['read rate', task.read_bytes_per_second && `${num(task.read_bytes_per_second / 1e9, 1)} GB/s`],
+    ['fit of that rate', task.fit_of_bandwidth && percent(task.fit_of_bandwidth)],
+    ...Object.entries(task.peak_memory_of_x || {}).map(([name, share]) => [`${name}: peak of fit beside X`, share === null ? 'did not run' : `${num(share, 3)} X`])]));
+  for (const entry of task.left_out || []) memory.append(el('p', {}, `Left out: ${entry.system}: ${entry.reason}`));
+  const box = section('set-up', 'Set-up');
+  box.append(facts([['processor', machine.cpu], ['cores', machine.cores], ['load before', num(machine.load_average, 2)], ['commit', machine.commit],
+    ...Object.entries(task.versions || {})]), el('h3', {}, 'Command'), el('pre', {tabIndex: 0}, report.command || ''));
+}
+
 function setUp() {
   const m = report.machine || {}, d = report.device || {}, model = report.model || {}, i = report.images || {}, r = report.resize || {};
   const box = section('set-up', 'Set-up');
@@ -525,6 +564,8 @@ function setUp() {
 // ---- all of it ----------------------------------------------------------------------------------
 if (report.comparison) {
   comparison();
+} else if (report.task) {
+  learning();
 } else {
   heading();
   tiles();

@@ -242,21 +242,22 @@ LogisticResult logistic_fit(device::Learner& learner, const device::Matrix& x,
     problem.to_unknown_gradient(gw, gb, gradient);
     return value;
   };
+  int before = 0;  // iterations of the search before this one
   const Finished finished = [&](int iteration, double value, const std::vector<double>&,
                                 const std::vector<double>& gradient) {
-    if (iteration > 0 && progress) progress(iteration, options.max_iter, value);
+    if (iteration > 0 && progress) progress(before + iteration, options.max_iter, value);
     result.gradient = problem.largest(gradient);
     return result.gradient <= options.tol;
+  };
+  const Curvature curvature = [&](const std::vector<double>& direction,
+                                  std::vector<double>& product) {
+    problem.from_unknowns(direction, w, b);
+    problem.curvature(w.data(), b.data(), gw.data(), gb.data());
+    problem.to_unknown_gradient(gw, gb, product);
   };
   Minimum minimum;
   const double rounding = x.dtype == device::Dtype::kF32 ? 1e-9 : 1e-14;
   if (options.solver == LogisticSolver::kNewtonCg) {
-    const Curvature curvature = [&](const std::vector<double>& direction,
-                                    std::vector<double>& product) {
-      problem.from_unknowns(direction, w, b);
-      problem.curvature(w.data(), b.data(), gw.data(), gb.data());
-      problem.to_unknown_gradient(gw, gb, product);
-    };
     minimum = minimise_newton(objective, curvature, finished, options.max_iter, rounding, u);
   } else {
     MinimiserOptions how;
@@ -272,6 +273,14 @@ LogisticResult logistic_fit(device::Learner& learner, const device::Matrix& x,
       minimum = minimise_proximal(objective, finished, how, u);
     } else {
       minimum = minimise(objective, finished, how, u);
+      // Values that only differ by their rounding can end that search far from the optimum where
+      // the problem is badly conditioned; Newton's steps need their slopes alone.
+      if (result.gradient > 10 * options.tol && minimum.n_iter < options.max_iter) {
+        before = minimum.n_iter;
+        minimum =
+            minimise_newton(objective, curvature, finished, options.max_iter - before, rounding, u);
+        minimum.n_iter += before;
+      }
     }
   }
   problem.from_unknowns(u, w, b);

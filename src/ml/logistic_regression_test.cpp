@@ -188,6 +188,25 @@ TYPED_TEST(Logistic, ProximalMeetsTheConditionsOfTheMinimum) {
   }
 }
 
+// Columns that nearly repeat others, so that values differ by their rounding alone long before the
+// gradient is small: the search goes on.
+TYPED_TEST(Logistic, BadlyConditioned) {
+  this->make(3);
+  for (std::int64_t r = 0; r < this->data.rows(); ++r) {
+    this->data.at(r, 4) = this->data.at(r, 3) + TypeParam(0.002) * this->data.at(r, 4);
+    this->data.at(r, 5) = this->data.at(r, 0) - TypeParam(0.003) * this->data.at(r, 5);
+  }
+  this->options.c = 1e3;
+  this->options.tol = 1e-6;
+  this->options.max_iter = 2000;
+  this->options.solver = LogisticSolver::kNewtonCg;
+  this->fit(this->data.rows_view());
+  const double least = this->objective();
+  this->options.solver = LogisticSolver::kLbfgs;
+  EXPECT_TRUE(this->fit(this->data.rows_view()).converged);
+  EXPECT_NEAR(this->objective(), least, 1e-6 * least);
+}
+
 TYPED_TEST(Logistic, SolversAgree) {
   this->make(3);
   this->options.tol = 1e-6;

@@ -89,6 +89,7 @@ TEST(Ml, BadInputIsNamed) {
       {"fit logistic_regression data.csv --labels labels.csv -C -1 --out m.json", "c is -1"},
       {"predict other.json data.csv", "other.json: is no model"},
       {"predict cut.json data.csv", "cut.json"},
+      {"bench --task kmeans --device fpga --json m.json", "--task on device \"fpga\"; cpu"},
   };
   for (const auto& [arguments, message] : cases) {
     const Outcome outcome = folder.run(arguments);
