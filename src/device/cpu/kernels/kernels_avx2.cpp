@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // AVX2 with FMA, for processors without a dot-product instruction.
 //
-// Convolution: an implicit matrix product of five pixels by 16 output channels, held in ten
+// Convolution: an implicit matrix product of four pixels by 16 output channels, held in eight
 // registers of eight s32. One dword of the window (a quad) is broadcast and vpmaddubsw multiplies
 // it by the weights of eight channels, adding neighbours in 16 bits; quads of one group are added
 // up in 16 bits as well (the packer promises that nothing saturates or wraps), and only then does
 // vpmaddwd by ones widen them to s32. A group of n quads costs n + 1 multiplications instead of 2n,
-// and multiplications are what limits this loop. Groups of one keep their weights in registers over
-// the five pixels; deeper groups finish one pixel after another, with weights from the first cache.
+// and multiplications are what limits this loop as long as loads do not: two pixels at a time share
+// what is loaded of the weights, and their 16-bit sums fill the other registers.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -16,6 +16,8 @@
 
 namespace pronghorn::device::cpu {
 namespace {
+
+constexpr int kTile = 4;  // pixels
 
 using I = __m256i;
 using F = __m256;
@@ -114,6 +116,50 @@ struct Finish {
   __builtin_memcpy(dst, all, static_cast<std::size_t>(channels) * sizeof(float));
 }
 
+// What most layers need: 16 channels, zero points of 0, all of u8 as the range, sums that fit.
+bool is_plain(const ConvPanel& panel, const ConvPixels& px) {
+  const Store& k = px.store;
+  return panel.channels == kPanel && px.result != ConvResult::kFloat && k.small && k.z == 0 &&
+         k.lo == 0 && k.hi == 255 && (px.result == ConvResult::kBytes || px.z_res == 0);
+}
+
+[[gnu::always_inline]] inline F plain_residual(const std::uint8_t* res, F m_res) {
+  const I q = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(res)));
+  return _mm256_mul_ps(_mm256_cvtepi32_ps(q), m_res);
+}
+
+// 16 results of a pixel in 16 bits, in halves of a register.
+template <ConvResult kMode>
+[[gnu::always_inline]] inline I plain_words(I lo, I hi, const Finish& f, const ConvPixels& px,
+                                            std::int64_t i) {
+  F r0 = _mm256_cvtepi32_ps(lo);
+  F r1 = _mm256_cvtepi32_ps(hi);
+  if constexpr (kMode == ConvResult::kBytesResidual) {
+    const std::uint8_t* res = px.res + px.res_at[i];
+    r0 = _mm256_fmadd_ps(r0, f.m0, plain_residual(res, f.m_res));
+    r1 = _mm256_fmadd_ps(r1, f.m1, plain_residual(res + 8, f.m_res));
+  } else {
+    r0 = _mm256_mul_ps(r0, f.m0);
+    r1 = _mm256_mul_ps(r1, f.m1);
+  }
+  return _mm256_packs_epi32(_mm256_cvtps_epi32(r0), _mm256_cvtps_epi32(r1));
+}
+
+// Two pixels, or one twice, whose results are plain: saturating is all the clamping there is.
+template <ConvResult kMode>
+[[gnu::always_inline]] inline void finish_plain(I lo0, I hi0, I lo1, I hi1, const Finish& f,
+                                                const ConvPixels& px, std::int64_t i,
+                                                std::int64_t next) {
+  const I bytes =
+      _mm256_permutevar8x32_epi32(_mm256_packus_epi16(plain_words<kMode>(lo0, hi0, f, px, i),
+                                                      plain_words<kMode>(lo1, hi1, f, px, next)),
+                                  _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(px.dst + px.dst_at[i]),
+                   _mm256_castsi256_si128(bytes));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(px.dst + px.dst_at[next]),
+                   _mm256_extracti128_si256(bytes, 1));
+}
+
 template <int kPixels>
 struct Sums {
   I lo[kPixels];  // output channels 0 to 7
@@ -125,6 +171,46 @@ struct Stream {
   const std::int32_t* taps;
 };
 
+// Both are in registers here, in this order of the program: else the compiler loads weights once
+// for each pixel, and much ahead of their use, until sums no longer fit.
+[[gnu::always_inline]] inline void keep(I& a, I& b) { asm volatile("" : "+x"(a), "+x"(b)); }
+
+// Adds a group of kDepth quads to the sums of two pixels (kTwo) or of one.
+template <int kDepth, bool kTwo>
+[[gnu::always_inline]] inline void add_group(I& lo0, I& hi0, I& lo1, I& hi1,
+                                             const std::uint8_t* src0, const std::uint8_t* src1,
+                                             const std::int8_t* weights, const std::int32_t* taps,
+                                             I ones) {
+  I pairs[4];
+#pragma GCC unroll 8
+  for (int q = 0; q < kDepth; ++q) {
+    I w_lo = load(weights + q * kQuadBytes);
+    I w_hi = load(weights + q * kQuadBytes + 32);
+    const std::int64_t tap = taps[q];
+    keep(w_lo, w_hi);
+    const I x = broadcast_quad(src0 + tap);
+    const I a = _mm256_maddubs_epi16(x, w_lo);
+    const I b = _mm256_maddubs_epi16(x, w_hi);
+    pairs[0] = q == 0 ? a : _mm256_add_epi16(pairs[0], a);
+    pairs[1] = q == 0 ? b : _mm256_add_epi16(pairs[1], b);
+    keep(pairs[0], pairs[1]);
+    if constexpr (kTwo) {
+      const I y = broadcast_quad(src1 + tap);
+      const I c = _mm256_maddubs_epi16(y, w_lo);
+      const I d = _mm256_maddubs_epi16(y, w_hi);
+      pairs[2] = q == 0 ? c : _mm256_add_epi16(pairs[2], c);
+      pairs[3] = q == 0 ? d : _mm256_add_epi16(pairs[3], d);
+      keep(pairs[2], pairs[3]);
+    }
+  }
+  lo0 = _mm256_add_epi32(lo0, _mm256_madd_epi16(pairs[0], ones));
+  hi0 = _mm256_add_epi32(hi0, _mm256_madd_epi16(pairs[1], ones));
+  if constexpr (kTwo) {
+    lo1 = _mm256_add_epi32(lo1, _mm256_madd_epi16(pairs[2], ones));
+    hi1 = _mm256_add_epi32(hi1, _mm256_madd_epi16(pairs[3], ones));
+  }
+}
+
 template <int kPixels, int kDepth>
 [[gnu::always_inline]] inline void add_groups(Sums<kPixels>& acc,
                                               const std::uint8_t* const (&src)[kPixels], Stream& s,
@@ -133,46 +219,18 @@ template <int kPixels, int kDepth>
   const std::int8_t* weights = s.weights;
   const std::int32_t* taps = s.taps;
   for (std::int32_t g = 0; g < groups; ++g) {
+    constexpr int kEven = kPixels / 2 * 2;
 #pragma GCC unroll 8
-    for (int p = 0; p < kPixels; ++p) {
-      I lo = _mm256_setzero_si256();
-      I hi = lo;
-#pragma GCC unroll 8
-      for (int q = 0; q < kDepth; ++q) {
-        const I x = broadcast_quad(src[p] + taps[q]);
-        const I a = _mm256_maddubs_epi16(x, load(weights + q * kQuadBytes));
-        const I b = _mm256_maddubs_epi16(x, load(weights + q * kQuadBytes + 32));
-        lo = q == 0 ? a : _mm256_add_epi16(lo, a);
-        hi = q == 0 ? b : _mm256_add_epi16(hi, b);
-      }
-      acc.lo[p] = _mm256_add_epi32(acc.lo[p], _mm256_madd_epi16(lo, ones));
-      acc.hi[p] = _mm256_add_epi32(acc.hi[p], _mm256_madd_epi16(hi, ones));
+    for (int p = 0; p < kEven; p += 2) {
+      add_group<kDepth, true>(acc.lo[p], acc.hi[p], acc.lo[p + 1], acc.hi[p + 1], src[p],
+                              src[p + 1], weights, taps, ones);
+    }
+    if constexpr (kEven < kPixels) {
+      add_group<kDepth, false>(acc.lo[kEven], acc.hi[kEven], acc.lo[kEven], acc.hi[kEven],
+                               src[kEven], src[kEven], weights, taps, ones);
     }
     weights += kDepth * kQuadBytes;
     taps += kDepth;
-  }
-  s = {weights, taps};
-}
-
-template <int kPixels>
-[[gnu::always_inline]] inline void add_singles(Sums<kPixels>& acc,
-                                               const std::uint8_t* const (&src)[kPixels], Stream& s,
-                                               std::int32_t groups) {
-  const I ones = _mm256_set1_epi16(1);
-  const std::int8_t* weights = s.weights;
-  const std::int32_t* taps = s.taps;
-  for (std::int32_t g = 0; g < groups; ++g) {
-    const I lo = load(weights);
-    const I hi = load(weights + 32);
-    const std::int64_t tap = *taps;
-#pragma GCC unroll 8
-    for (int p = 0; p < kPixels; ++p) {
-      const I x = broadcast_quad(src[p] + tap);
-      acc.lo[p] = _mm256_add_epi32(acc.lo[p], _mm256_madd_epi16(_mm256_maddubs_epi16(x, lo), ones));
-      acc.hi[p] = _mm256_add_epi32(acc.hi[p], _mm256_madd_epi16(_mm256_maddubs_epi16(x, hi), ones));
-    }
-    weights += kQuadBytes;
-    ++taps;
   }
   s = {weights, taps};
 }
@@ -193,8 +251,23 @@ void conv_tile(const ConvPanel& panel, const ConvPixels& px, std::int64_t first)
   add_groups<kPixels, 4>(acc, src, stream, panel.groups[0]);
   add_groups<kPixels, 3>(acc, src, stream, panel.groups[1]);
   add_groups<kPixels, 2>(acc, src, stream, panel.groups[2]);
-  add_singles<kPixels>(acc, src, stream, panel.groups[3]);
+  add_groups<kPixels, 1>(acc, src, stream, panel.groups[3]);
   const Finish f = finish_of(panel.m, px);
+  if (is_plain(panel, px)) {
+    const bool residual = px.result == ConvResult::kBytesResidual;
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; p += 2) {
+      const int next = p + 1 < kPixels ? p + 1 : p;
+      if (residual) {
+        finish_plain<ConvResult::kBytesResidual>(acc.lo[p], acc.hi[p], acc.lo[next], acc.hi[next],
+                                                 f, px, first + p, first + next);
+      } else {
+        finish_plain<ConvResult::kBytes>(acc.lo[p], acc.hi[p], acc.lo[next], acc.hi[next], f, px,
+                                         first + p, first + next);
+      }
+    }
+    return;
+  }
 #pragma GCC unroll 8
   for (int p = 0; p < kPixels; ++p) {
     finish(acc.lo[p], acc.hi[p], f, px, first + p, panel.channels);
@@ -203,10 +276,8 @@ void conv_tile(const ConvPanel& panel, const ConvPixels& px, std::int64_t first)
 
 void conv(const ConvPanel* panel, const ConvPixels* px) {
   std::int64_t i = 0;
-  for (; i + 5 <= px->count; i += 5) conv_tile<5>(*panel, *px, i);
+  for (; i + kTile <= px->count; i += kTile) conv_tile<kTile>(*panel, *px, i);
   switch (px->count - i) {
-    case 4:
-      return conv_tile<4>(*panel, *px, i);
     case 3:
       return conv_tile<3>(*panel, *px, i);
     case 2:
@@ -336,7 +407,7 @@ const KernelSet kKernelsAvx2 = {
     .name = "avx2",
     .packing = ConvPacking::kPairSums,
     .conv = conv,
-    .conv_tile = 5,
+    .conv_tile = kTile,
     .depthwise = depthwise,
     .add = add,
     .max = max,
