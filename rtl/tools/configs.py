@@ -9,7 +9,11 @@
 import sys
 import zlib
 from pathlib import Path
-import tomllib
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10, where scikit-build-core brings the same parser
+    import tomli as tomllib
 
 SOURCE = Path(__file__).parent.parent / "configs.toml"
 NUMBERS = ("oc", "ic", "px", "cascade", "axi_bytes", "m0_rows", "m1_rows", "w_uram_words",

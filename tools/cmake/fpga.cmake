@@ -4,7 +4,7 @@ option(PRONGHORN_XRT "FPGA cards through XRT" OFF)
 
 # What the RTL and the host share: rtl/configs.toml as the header fpga_configurations.h.
 function(ph_fpga_configurations)
-  find_package(Python3 3.11 COMPONENTS Interpreter REQUIRED) # tomllib
+  find_package(Python3 3.10 COMPONENTS Interpreter REQUIRED)
   set(dir ${CMAKE_BINARY_DIR}/fpga)
   set(script ${CMAKE_SOURCE_DIR}/rtl/tools/configs.py)
   add_custom_command(OUTPUT ${dir}/fpga_configurations.h

@@ -16,6 +16,8 @@ from conftest import shared
 pytest.importorskip("keras")
 PROGRAMS = pathlib.Path(__file__).parent / "programs"
 BACKENDS = [name for name in ("jax", "tensorflow") if importlib.util.find_spec(name)]
+# PyTorch starts slowly: only the programs that show what differs from backend to backend.
+ON_TORCH = ["convnet", "multiple_outputs", "py_dataset", "callbacks", "subclassed"]
 
 # What the report has to say: calls that the INT8 twin answered, and reasons why it did not.
 EXPECTED = {
@@ -71,9 +73,11 @@ def run_both(backend, program, tmp_path, *arguments, how="command"):
     return before, after, json.loads(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name, backend", [
+    *((name, backend) for name in EXPECTED for backend in BACKENDS), *((n, "torch") for n in ON_TORCH)])
 def test_same_classes(name, backend, tmp_path):
+    if backend == "torch":
+        pytest.importorskip("torch", reason="PyTorch is not installed")
     if name == "workers":
         pytest.importorskip("joblib")
     accelerated, reasons = EXPECTED[name]

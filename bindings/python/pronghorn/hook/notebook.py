@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from .. import errors
 from . import install, report
 
 
-def load(shell) -> None:
+def load(shell: Any) -> None:
     install()
     shell.register_magic_function(_magic, "line", "pronghorn")
 
@@ -18,15 +21,8 @@ def _magic(line: str) -> None:
         return
     options = {}
     for word in line.split():
-        name, _, value = word.partition("=")
-        options[name] = _value(value)
+        name, given, value = word.partition("=")
+        if not given:
+            raise errors.InvalidArgument(f"%pronghorn {word}: NAME=VALUE is accepted, as in fallback=warn")
+        options[name] = value
     install(**options)
-
-
-def _value(text: str):
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 from .. import errors
 
@@ -83,7 +84,9 @@ class Policy:
         if unknown:
             raise errors.InvalidArgument(
                 f"{unknown[0]} is not an option of the hook; there are " + ", ".join(_NAMES))
-        values.update(changes)
+        for field in dataclasses.fields(Policy):
+            if field.name in changes:
+                values[field.name] = _given(field, changes[field.name])
         if values.get("calibration"):
             values["calibration"] = os.path.abspath(values["calibration"])  # for children elsewhere
         return Policy(**values)
@@ -99,15 +102,27 @@ def _variable(name: str) -> str:
     return "PRONGHORN_" + name.upper()
 
 
-def _parse(field: dataclasses.Field, text: str):
+def _given(field: dataclasses.Field[Any], value: Any) -> Any:
+    """An argument: of the field's type, or text that means such a value."""
+    kind = type(field.default)
+    if isinstance(value, (str, os.PathLike)):
+        return _parse(field, os.fspath(value), field.name)
+    if kind is bool and isinstance(value, (bool, int)) or kind is float and isinstance(value, int):
+        return kind(value)
+    if not isinstance(value, kind) or kind is int and isinstance(value, bool):
+        raise errors.InvalidArgument(f"{field.name} is {value!r}; {kind.__name__} is accepted")
+    return value
+
+
+def _parse(field: dataclasses.Field[Any], text: str, name: str = "") -> Any:
     kind = type(field.default)
     if kind is bool:
-        return text not in ("0", "no", "false", "off")
+        return text.lower() not in ("0", "no", "false", "off")
     try:
         return kind(text)
     except ValueError:
         raise errors.InvalidArgument(
-            f"{_variable(field.name)} is {text!r}; a number is accepted") from None
+            f"{name or _variable(field.name)} is {text!r}; a number is accepted") from None
 
 
 _NAMES = [field.name for field in dataclasses.fields(Policy)]
