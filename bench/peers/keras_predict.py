@@ -7,9 +7,14 @@
 WEIGHTS are those of keras.applications' ResNet50 (any number of classes). PHOTOGRAPHS is a folder or
 a .tar. Needs keras with a backend, and pronghorn. "keras under the hook" is the same call of
 keras.Model.predict with pronghorn.install() before it. --without-keras times only Pronghorn, for
-numbers of images that Keras would take minutes for. The INT8 model is quantized here, on the photographs that are not timed.
-Before anything is timed, the top-1 labels of both are compared. Rates are of calls of predict, with
-everything that they do; the best of the rounds is taken for each, the rounds are in the JSON.
+numbers of images that Keras would take minutes for. The INT8 model is quantized here, on the photographs
+that are not timed. Before anything is timed, the top-1 labels of both are compared.
+
+Rates are of calls of predict, with everything that they do. Within a round everything runs once, in
+the one order and then in the other; rates are of the median of the rounds, and every "times" and "of"
+is the median of the rounds' own quotients, so that a machine that slows down for a while slows both.
+
+PRONGHORN_ISA=avx2 ONEDNN_MAX_CPU_ISA=AVX2 makes of both what they are on a processor with AVX2 alone.
 """
 
 import argparse
@@ -43,14 +48,21 @@ def seconds(call) -> float:
 
 
 def turns(calls: dict, rounds: int, warm: bool = True) -> dict:
-    """Each call once to warm up, then all of them in turn."""
+    """Each call once to warm up, then all of them in turn, there and back again."""
     for call in calls.values() if warm else ():
         call()
     times: dict = {name: [] for name in calls}
+    order = list(calls)
     for _ in range(rounds):
-        for name, call in calls.items():
-            times[name].append(seconds(call))
+        for name in order:
+            times[name].append(seconds(calls[name]))
+        order.reverse()
     return times
+
+
+def quotient(slow: list, fast: list) -> float:
+    """How many times as fast: the median of the rounds' quotients."""
+    return statistics.median(a / b for a, b in zip(slow, fast))
 
 
 class Options(ctypes.Structure):
@@ -132,10 +144,10 @@ def machine() -> dict:
                              "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     device = pronghorn.devices()[0]
     return {
-        "schema": "pronghorn-keras-predict-2",
+        "schema": "pronghorn-keras-predict-3",
         "what": "calls of predict on ResNet50, 224 x 224, images in memory, one process",
         "commit": commit, "python": platform.python_version(), "device": device.description,
-        "isa": device.isa, "cores": pronghorn.available_cores(), "load_average": os.getloadavg()[0],
+        "isa": device.isa, "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA"), "cores": pronghorn.available_cores(), "load_average": os.getloadavg()[0],
     }
 
 
@@ -148,9 +160,9 @@ def compare_with_c_abi(ours: Model, timed: np.ndarray, rounds: int) -> dict:
         raise SystemExit("the package and the C ABI give different scores, nothing is timed")
     batch = turns({"pronghorn int8": lambda: ours.predict(timed), "C ABI int8": all_of_them}, rounds,
                   warm=False)
-    rate = {name: len(timed) / min(values) for name, values in batch.items()}
+    rate = {name: len(timed) / statistics.median(values) for name, values in batch.items()}
     return {"images_per_second": rate, "seconds_of_every_round": batch,
-            "predict_of_c_abi": rate["pronghorn int8"] / rate["C ABI int8"],
+            "predict_of_c_abi": quotient(batch["C ABI int8"], batch["pronghorn int8"]),
             "call_overhead": overhead()}
 
 
@@ -190,8 +202,9 @@ def compare_with_keras(arguments, native: pronghorn.Model, ours: Model, timed: n
         "keras": lambda: original(floats[:1]),
         "keras under the hook": lambda: theirs.predict(floats[:1], verbose=0),
         "pronghorn int8": lambda: ours.predict(timed[:1]),
+        "C ABI int8": Native(ours.native).call(timed[:1], out[:1]),
     }, 10 * arguments.rounds)
-    rate = {name: len(timed) / min(values) for name, values in batch.items()}
+    rate = {name: len(timed) / statistics.median(values) for name, values in batch.items()}
     latency = {name: statistics.median(values) for name, values in one.items()}
     if not any(row.call == "predict" and row.accelerated for row in hook.report().rows):
         raise SystemExit(f"the hook accelerated nothing: {hook.report()}")
@@ -199,11 +212,14 @@ def compare_with_keras(arguments, native: pronghorn.Model, ours: Model, timed: n
         "keras": keras.__version__, "backend": keras.backend.backend(),
         "top1_agreement_with_keras": agreement,
         "images_per_second": rate, "seconds_of_every_round": batch,
-        "predict_of_c_abi": rate["pronghorn int8"] / rate["C ABI int8"],
-        "times_keras": {n: r / rate["keras"] for n, r in rate.items()
-                        if n not in ("keras", "C ABI int8")},
+        "predict_of_c_abi": quotient(batch["C ABI int8"], batch["pronghorn int8"]),
+        "times_keras": {name: quotient(batch["keras"], values) for name, values in batch.items()
+                        if name not in ("keras", "C ABI int8")},
         "one_image_seconds": latency,
-        "one_image_times_keras": {n: latency["keras"] / t for n, t in latency.items() if n != "keras"},
+        "one_image_times_keras": {name: quotient(one["keras"], values) for name, values in one.items()
+                                  if name not in ("keras", "C ABI int8")},
+        "one_image_predict_less_c_abi_us":
+            1e6 * statistics.median(a - b for a, b in zip(one["pronghorn int8"], one["C ABI int8"])),
         "call_overhead": overhead(),
     }
 

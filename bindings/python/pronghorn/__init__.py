@@ -6,6 +6,8 @@
         print(result.name, result.top[0].label, result.top[0].probability)
 """
 
+from typing import Any
+
 from . import errors
 from ._core import (
     Classification,
@@ -52,12 +54,12 @@ __all__ = [
 ]
 
 
-def load_ipython_extension(shell) -> None:
+def load_ipython_extension(shell: Any) -> None:
     """`%load_ext pronghorn`: `install()`, and the magic `%pronghorn` that shows the report."""
     from .hook import notebook
 
     notebook.load(shell)
 
 
-def unload_ipython_extension(shell) -> None:
+def unload_ipython_extension(shell: Any) -> None:
     uninstall()

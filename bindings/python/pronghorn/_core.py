@@ -9,7 +9,7 @@ import concurrent.futures
 import dataclasses
 import os
 import weakref
-from typing import Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Model:
 
     __slots__ = ("_native", "__weakref__")
 
-    def __init__(self, source: str | os.PathLike):
+    def __init__(self, source: str | os.PathLike[str]):
         name = os.fspath(source)
         self._native = (
             _native.Model.embedded(name) if name in _MODEL_NAMES else _native.Model.load(name)
@@ -52,7 +52,7 @@ class Model:
         """A standard ONNX file; the same model always gives the same bytes."""
         return self._native.to_bytes()
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a standard ONNX file; it appears whole or not at all."""
         self._native.save(os.fspath(path))
 
@@ -128,7 +128,7 @@ class Model:
         """One line a node."""
         return self._native.describe()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Model.from_bytes, (self.to_bytes(), self.name)
 
     def __repr__(self) -> str:
@@ -141,7 +141,7 @@ class Source:
 
     __slots__ = ("_native",)
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self._native = _native.Source.open(os.fspath(path))
 
     @classmethod
@@ -151,7 +151,7 @@ class Source:
         return source
 
     @classmethod
-    def files(cls, paths: Sequence[str | os.PathLike]) -> Source:
+    def files(cls, paths: Sequence[str | os.PathLike[str]]) -> Source:
         """These image files, in this order; one that cannot be read is a broken image later on."""
         return cls._of(_native.Source.files([os.fspath(path) for path in paths]))
 
@@ -227,7 +227,8 @@ class Result:
 class Classification(Iterator[Result]):
     """The results of `classify`, in source order. Leaving early (`close`) stops the work."""
 
-    def __init__(self, session: Session, source: Source, resize, batch, threads, strict, top):
+    def __init__(self, session: Session, source: Source, resize: Any, batch: int, threads: int,
+                 strict: bool, top: int):
         info = session.model.info
         if top < 1:
             raise errors.InvalidArgument(f"top is {top}; 1 or more")
@@ -242,7 +243,7 @@ class Classification(Iterator[Result]):
         index, name, label, error, scores = next(self._native)
         return Result(index, name, label, error, scores, self._best(scores))
 
-    def _best(self, scores) -> tuple[Prediction, ...]:
+    def _best(self, scores: np.ndarray | None) -> tuple[Prediction, ...]:
         if scores is None:
             return ()
         indices, probabilities = _native.top_k(scores, self._top)
@@ -253,7 +254,7 @@ class Classification(Iterator[Result]):
         )
 
     @property
-    def stats(self) -> dict:
+    def stats(self) -> dict[str, Any]:
         """Seconds and counts; complete when the last result was taken."""
         return self._native.stats()
 
@@ -263,7 +264,7 @@ class Classification(Iterator[Result]):
     def __enter__(self) -> Classification:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -272,7 +273,7 @@ def _ends_in_softmax(model: Model) -> bool:
     return nodes > 0 and model._native.node(nodes - 1).op == "Softmax"
 
 
-_open_sessions: weakref.WeakSet = weakref.WeakSet()
+_open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
 @atexit.register
@@ -292,7 +293,7 @@ class Session:
 
     __slots__ = ("_native", "model", "_device", "_threads", "__weakref__")
 
-    def __init__(self, model: Model | str | os.PathLike, device: str = "auto", threads: int = 0):
+    def __init__(self, model: Model | str | os.PathLike[str], device: str = "auto", threads: int = 0):
         self.model = model if isinstance(model, Model) else Model(model)
         self._device = device
         self._threads = threads
@@ -316,10 +317,10 @@ class Session:
         """Every output of the model."""
         return self._native.run_all(x)
 
-    def submit(self, x: np.ndarray) -> concurrent.futures.Future:
+    def submit(self, x: np.ndarray) -> concurrent.futures.Future[np.ndarray]:
         """Queues `run(x)`. Single images that wait together are run as one batch. Do not change
         `x` before the future is done."""
-        future: concurrent.futures.Future = concurrent.futures.Future()
+        future: concurrent.futures.Future[np.ndarray] = concurrent.futures.Future()
         future.set_running_or_notify_cancel()
         self._native.submit(x, future)
         return future
@@ -330,7 +331,7 @@ class Session:
 
     def classify(
         self,
-        source: Source | str | os.PathLike | Sequence,
+        source: Source | str | os.PathLike[str] | Sequence[Any],
         *,
         resize: str = "",
         nearest: bool = False,
@@ -356,7 +357,7 @@ class Session:
     def memory_bytes(self) -> int:
         return self._native.memory_bytes
 
-    def profile(self, enable: bool = True) -> list[dict]:
+    def profile(self, enable: bool = True) -> list[dict[str, Any]]:
         """Seconds and calls of each node since profiling was switched on."""
         import json
 
@@ -373,19 +374,19 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Session, (self.model, self._device, self._threads)
 
 
 def classify(
-    source: Source | str | os.PathLike | Sequence,
+    source: Source | str | os.PathLike[str] | Sequence[Any],
     model: Model | str | os.PathLike = "tin200",
     *,
     device: str = "auto",
-    **options,
+    **options: Any,
 ) -> Iterator[Result]:
     """`Session(model).classify(source)` in one call: `for result in pronghorn.classify("photos")`."""
     with Session(model, device) as session, session.classify(source, **options) as results:
@@ -397,12 +398,12 @@ class Quantized:
     """What `quantize` gives: the INT8 model, and what was measured layer by layer."""
 
     model: Model
-    report: dict
+    report: dict[str, Any]
     table: str
 
 
 def quantize(
-    model: Model | str | os.PathLike,
+    model: Model | str | os.PathLike[str],
     calibration: object,
     *,
     resize: str = "",

@@ -25,5 +25,5 @@ tensorflow=
 # shellcheck disable=SC2086  # no word, or one
 "$folder/venv/bin/pip" install -q --retries 1 --timeout 20 nanobind scikit-build-core numpy pillow \
   pytest h5py nbmake ipykernel keras "jax[cpu]" joblib \
-  pandas scikit-learn $tensorflow >"$folder/pip.log" 2>&1 ||
+  mypy pandas scikit-learn $tensorflow >"$folder/pip.log" 2>&1 ||
   skip "no package registry can be reached: $(tail -n 1 "$folder/pip.log")"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from typing import Any
 
 from .core import HOOK, FallbackWarning
 from .ledger import Report, Row
@@ -22,7 +23,7 @@ __all__ = ["HOOK", "FallbackWarning", "Policy", "Report", "Row", "clear_report",
 find_spec = HOOK.find_spec
 
 
-def install(**options) -> Policy:
+def install(**options: Any) -> Policy:
     """Accelerates the frameworks that it knows, those imported already and those that will be.
 
     `options`: fields of `Policy`, over what the environment says. Called again it changes the

@@ -24,7 +24,8 @@ def as_array(x: Any) -> np.ndarray:
         raise errors.WrongType(f"x cannot become an array of images: {error}") from error
 
 
-def array_batches(x: np.ndarray, y, weights, size: int, steps: int | None) -> Iterator[tuple]:
+def array_batches(x: np.ndarray, y: Any, weights: Any, size: int,
+                  steps: int | None) -> Iterator[tuple[Any, Any, Any]]:
     if size < 1:
         raise errors.InvalidArgument(f"batch_size is {size}; 1 or more")
     for step, first in enumerate(range(0, len(x), size)):
@@ -34,7 +35,7 @@ def array_batches(x: np.ndarray, y, weights, size: int, steps: int | None) -> It
         yield x[part], None if y is None else y[part], None if weights is None else weights[part]
 
 
-def dataset_batches(x: Any, steps: int | None) -> Iterator[tuple]:
+def dataset_batches(x: Any, steps: int | None) -> Iterator[tuple[Any, Any, Any]]:
     """(x, y, weights) of a PyDataset or Sequence, a tf.data.Dataset, a generator or an iterable."""
     if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
         items = (x[i] for i in range(len(x)))
@@ -52,10 +53,11 @@ def dataset_batches(x: Any, steps: int | None) -> Iterator[tuple]:
             return
         if not isinstance(item, (tuple, list)):
             item = (item,)
-        yield tuple(item[i] if i < len(item) else None for i in range(3))
+        y, weights = (item[i] if i < len(item) else None for i in (1, 2))
+        yield item[0], y, weights
 
 
-def for_model(x: Any, info) -> np.ndarray:
+def for_model(x: Any, info: Any) -> np.ndarray:
     """A batch as the session takes it (docs/python.md, "What predict takes")."""
     x = as_array(x)
     if x.dtype == np.uint8 and (info.input_is_u8 or info.preprocess != "none"):

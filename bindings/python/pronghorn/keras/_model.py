@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, Callable, Iterator, NoReturn, Sequence
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class Model:
         self._name = name or model.name
         self._session: _core.Session | None = None
         self._lock = threading.Lock()
+        self._owner = 0
 
     # ---- what it is
 
@@ -65,11 +66,11 @@ class Model:
         return self._name
 
     @property
-    def input_shape(self) -> tuple:
+    def input_shape(self) -> tuple[int | None, ...]:
         return (None, *self._model.input_shape)
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> Any:
         shapes = []
         for o in self._model.outputs:
             flat = o.height == 1 and o.width == 1
@@ -81,7 +82,8 @@ class Model:
             return sum(layer.parameters for layer in self._network.layers)
         return self._model.info.parameter_bytes // (1 if self._model.quantized else 4)
 
-    def summary(self, line_length=None, positions=None, print_fn=None, **_) -> None:
+    def summary(self, line_length: int | None = None, positions: Any = None,
+                print_fn: Callable[[str], object] | None = None, **_: Any) -> None:
         """Prints the layers: Keras's own where the network is known, else the graph's nodes."""
         rows = []
         if self._network is not None:
@@ -123,7 +125,8 @@ class Model:
         if len(x) == 0:
             raise errors.InvalidArgument("x holds no images")
 
-    def _batches(self, x, y, weights, batch_size, steps, whole: bool):
+    def _batches(self, x: Any, y: Any, weights: Any, batch_size: int | None, steps: int | None,
+                 whole: bool) -> Iterator[tuple[Any, Any, Any]]:
         if not _data.is_array(x):
             if y is not None:
                 raise errors.InvalidArgument("y comes from the dataset when x is one")
@@ -135,7 +138,8 @@ class Model:
         size = len(x) if whole and batch_size is None and steps is None else batch_size or 32
         return _data.array_batches(x, y, weights, size, steps)
 
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = "auto",
+                steps: int | None = None, callbacks: Any = None) -> Any:
         """Probabilities (or features) of every image, in the order of `x`.
 
         `x`: an array, a list of arrays, a PyDataset, a tf.data.Dataset, an iterable of batches.
@@ -159,19 +163,20 @@ class Model:
         joined = [p[0] if len(p) == 1 else np.concatenate(p) for p in zip(*parts)]
         return joined[0] if len(joined) == 1 else joined
 
-    def predict_on_batch(self, x):
+    def predict_on_batch(self, x: Any) -> Any:
         x = _data.as_array(x)
         self._require_batch(x)
         outputs = self._run(x)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def __call__(self, inputs, training=None, mask=None):
+    def __call__(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if training:
             raise errors.Unsupported("training=True: Pronghorn runs models, it does not train them")
         return self.predict_on_batch(inputs)
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None,
-                 steps=None, callbacks=None, return_dict=False, **_):
+    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None,
+                 verbose: str | int = "auto", sample_weight: Any = None, steps: int | None = None,
+                 callbacks: Any = None, return_dict: bool = False, **_: Any) -> Any:
         """[loss, accuracy]: mean cross-entropy and top-1 accuracy. `y`: class indices or one-hot."""
         calls = _Callbacks(callbacks, self, "test")
         show = _Progress(verbose)
@@ -199,10 +204,10 @@ class Model:
         result = {"loss": loss / total, "accuracy": right / total}
         return result if return_dict else [result["loss"], result["accuracy"]]
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **_) -> None:
+    def compile(self, optimizer: Any = None, loss: Any = None, metrics: Any = None, **_: Any) -> None:
         """Accepted so that programs run unchanged; evaluate gives cross-entropy and accuracy."""
 
-    def fit(self, *_, **__):
+    def fit(self, *_: Any, **__: Any) -> NoReturn:
         raise errors.Unsupported(
             "fit: Pronghorn runs models, it does not train them; train with Keras, then load the file"
         )
@@ -226,7 +231,7 @@ class Model:
         with WeightsFile(self._origin) as file:
             return file.all_weights()
 
-    def set_weights(self, weights) -> None:
+    def set_weights(self, weights: Sequence[Any]) -> None:
         if self._network is None:
             raise errors.Unsupported(
                 f"set_weights: model {self.name} is not one of applications' float networks"
@@ -288,13 +293,13 @@ class Model:
             raise errors.InvalidArgument(f"{what} {path}: the file exists and overwrite is False")
         return path
 
-    def quantize(self, calibration, **options) -> Model:
+    def quantize(self, calibration: Any, **options: Any) -> Model:
         """An INT8 copy: `pronghorn.quantize` with its options. Made from photographs or uint8
         pixels it takes raw pixels; made from float tensors it takes such tensors."""
         result = _core.quantize(self._model, calibration, **options)
         return Model(result.model, softmax=self._softmax, device=self._device, threads=self._threads)
 
-    def preprocess_input(self, x):
+    def preprocess_input(self, x: Any) -> Any:
         """What this model wants of pixels 0 to 255: nothing when it takes raw pixels."""
         from .applications.imagenet_utils import preprocess_input
 
@@ -305,7 +310,7 @@ class Model:
             raise errors.Unsupported(f"model {self.name} does not name its preprocess")
         return preprocess_input(x, mode=info.preprocess)
 
-    def decode_predictions(self, preds, top: int = 5):
+    def decode_predictions(self, preds: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
         """[(id, name, score), ...] for each row, with the model's own labels."""
         from .applications.imagenet_utils import decode_with
 
@@ -313,7 +318,7 @@ class Model:
             raise errors.Unsupported(f"model {self.name} has no labels")
         return decode_with(preds, self._model.label_ids, self._model.labels, top)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self._model, self._softmax, self._device, self._threads, self._network,
                           self._weights, self._origin, self._name)
 
@@ -358,7 +363,7 @@ def _class_indices(labels: Any, classes: int) -> np.ndarray:
 class _Callbacks:
     """Calls on_<kind>_<event> of Keras callbacks, or of anything with such methods."""
 
-    def __init__(self, callbacks, model: Model, kind: str):
+    def __init__(self, callbacks: Any, model: Model, kind: str):
         given = [] if callbacks is None else callbacks
         self._list = list(given) if isinstance(given, (list, tuple)) else [given]
         self._kind = kind
@@ -366,7 +371,7 @@ class _Callbacks:
             if hasattr(callback, "set_model"):
                 callback.set_model(model)
 
-    def __call__(self, event: str, *arguments) -> None:
+    def __call__(self, event: str, *arguments: Any) -> None:
         for callback in self._list:
             method = getattr(callback, f"on_{self._kind}_{event}", None)
             if method is not None:
@@ -374,7 +379,7 @@ class _Callbacks:
 
 
 class _Progress:
-    def __init__(self, verbose):
+    def __init__(self, verbose: str | int):
         self.on = sys.stdout.isatty() if verbose == "auto" else bool(verbose)
         self._start = time.monotonic()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _CAFFE = np.array([103.939, 116.779, 123.68], np.float32)
 _TORCH = (np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32))
 
 
-def preprocess_input(x, data_format=None, mode="caffe"):
+def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe") -> np.ndarray:
     """Pixels 0 to 255, RGB, channels last, to what networks of ImageNet take; a new float32 array."""
     if data_format not in (None, "channels_last"):
         raise errors.Unsupported(f"data_format {data_format!r}; channels_last is supported")
@@ -35,7 +36,7 @@ def preprocess_input(x, data_format=None, mode="caffe"):
     raise errors.InvalidArgument(f"mode {mode!r}; 'caffe', 'tf' or 'torch'")
 
 
-def decode_predictions(preds, top: int = 5):
+def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
     """[(id, name, score), ...] for each row, best first.
 
     1000 classes: the names come from the class index that `pronghorn pull resnet50-keras` or Keras
@@ -67,7 +68,8 @@ def _class_index() -> tuple[list[str], list[str]]:
         "`pronghorn pull resnet50-keras`")
 
 
-def decode_with(preds, ids, names, top):
+def decode_with(preds: Any, ids: list[str], names: list[str],
+                top: int) -> list[list[tuple[str, str, float]]]:
     preds = np.asarray(preds)
     if preds.ndim != 2 or preds.shape[1] != len(names):
         raise errors.InvalidArgument(
