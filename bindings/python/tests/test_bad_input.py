@@ -185,16 +185,35 @@ _INTERRUPTED = """
 """
 
 
-@pytest.mark.parametrize("call, seconds", [
-    # A twentieth of a second by design; the rest is for machines with other work.
-    ("model.predict(x, verbose=0)", 0.2),
-    ("list(model.session.classify(pronghorn.Source(PICTURE).repeat(100000)))", 0.2),
-    ("pronghorn.quantize(model.native, pronghorn.Source(PICTURE).repeat(3000))", 0.2),
-    ("model.quantize(np.zeros((400, 224, 224, 3), np.float32))", 0.2),
+# How much too late another process comes out of waits of a fiftieth of a second, at worst: the machine's
+# share of any delay that is measured beside it. Stops when its input ends.
+_YARDSTICK = """
+import sys, threading, time
+worst, done = 0.0, threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+while not done.is_set():
+    start = time.monotonic()
+    time.sleep(0.02)
+    worst = max(worst, time.monotonic() - start - 0.02)
+print(worst)
+"""
+
+
+@pytest.mark.parametrize("call", [
+    "model.predict(x, verbose=0)",
+    "list(model.session.classify(pronghorn.Source(PICTURE).repeat(100000)))",
+    "pronghorn.quantize(model.native, pronghorn.Source(PICTURE).repeat(3000))",
+    "model.quantize(np.zeros((400, 224, 224, 3), np.float32))",
 ])
-def test_ctrl_c_returns_soon(call, seconds, folder):
+def test_ctrl_c_returns_soon(call, folder):
     picture = repr(str(next(folder.rglob("*.png"))))
     code = textwrap.dedent(_INTERRUPTED).format(call=call.replace("PICTURE", picture))
+    yardstick = subprocess.Popen([sys.executable, "-c", _YARDSTICK], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, text=True)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    late = float(yardstick.communicate()[0])
     assert ran.stdout.startswith("seconds"), ran.stdout + ran.stderr
-    assert float(ran.stdout.split()[1]) < seconds
+    # Twice: the signal has to wake one thread, and that one has to get the interpreter's lock back.
+    # The sanitizers make everything about three times as slow.
+    slow = 3 if os.environ.get("PRONGHORN_SANITIZED") else 1
+    assert float(ran.stdout.split()[1]) < slow * 0.2 + 2 * late
