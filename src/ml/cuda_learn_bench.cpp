@@ -21,6 +21,8 @@
 #include "device/cpu/learn/cpu_learner.h"
 #include "device/cuda/cuda_device.h"
 #include "device/cuda/driver.h"
+#include "device/cuda/learn/cuda_learner.h"
+#include "device/cuda/learn/kernels/learn_kernels.h"
 #include "device/cuda/learn/transfer.h"
 #include "ml/gaussian_nb.h"
 #include "ml/kmeans.h"
@@ -145,6 +147,112 @@ class Bench {
         ceilings_(bytes_),
         cpu_(device::cpu::make_learner(base::available_cores())) {}
 
+  // Kernels alone, one launch after another, with all they read on the GPU.
+  void kernels() {
+    device::cuda::GpuTeam team({0}, base::available_cores());
+    const device::cuda::Gpu& gpu = *team.gpus[0];
+    const auto stream = gpu.stream.get();
+    const auto x = device::cuda::make_resident(team, data_.x);
+    const auto time = [&](const std::string& name, double bytes, double flops,
+                          const std::function<int()>& launch) {
+      constexpr int kLaunches = 10;
+      const Times all = seconds(6, [&] {
+        for (int i = 0; i < kLaunches; ++i) check(launch(), name.c_str());
+        check(cudaStreamSynchronize(stream), name.c_str());
+      });
+      report("kernel: " + name, {all.least / kLaunches, all.median / kLaunches}, bytes, flops,
+             ceilings_);
+    };
+    const double rows = static_cast<double>(rows_);
+    std::vector<device::cuda::GpuArray> classes;
+    std::vector<std::int32_t> y(data_.group);
+    for (std::int32_t& label : y) label %= kGroups;
+    device::cuda::upload_rows(team, x->shares, y.data(), 4, classes);
+
+    device::cuda::GroupJob sums{};
+    sums.x = x->parts[0].data;
+    sums.rows = rows_;
+    sums.ld = sums.cols = kCols;
+    sums.groups = kGroups;
+    sums.group = classes[0].as<std::int32_t>();
+    sums.squares = true;
+    const device::cuda::GpuArray partial(
+        device::cuda::group_partial_count(sums, gpu.multiprocessors) * 8 * 4);
+    const device::cuda::GpuArray result(std::int64_t{1} << 20);
+    sums.partial = partial.as<double>();
+    sums.sums = result.as<double>();
+    time("gaussian_nb moments, 16 classes", bytes_ + 4 * rows, 0,
+         [&] { return launch_group_sums(data_.x.dtype, sums, gpu.multiprocessors, stream); });
+
+    for (std::int32_t& label : y) label %= kClasses;
+    for (const int outputs : {kClasses, 1}) {
+      if (outputs == 1) {
+        for (std::int32_t& label : y) label %= 2;
+      }
+      device::cuda::upload_rows(team, x->shares, y.data(), 4, classes);
+      device::cuda::GpuArray coef, bias;
+      device::cuda::send(gpu, std::vector<float>(static_cast<std::size_t>(outputs * kCols), 0.01f),
+                         coef);
+      device::cuda::send(gpu, std::vector<float>(static_cast<std::size_t>(outputs), 0.1f), bias);
+      device::cuda::LogisticJob job{};
+      job.x = static_cast<const float*>(x->parts[0].data);
+      job.rows = rows_;
+      job.ld = job.cols = kCols;
+      job.outputs = outputs;
+      job.coef = coef.as<float>();
+      job.bias = bias.as<float>();
+      job.y = classes[0].as<std::int32_t>();
+      const device::cuda::GpuArray own(
+          device::cuda::logistic_partial_count(job, gpu.multiprocessors) * 8);
+      job.partial = own.as<double>();
+      job.sums = result.as<double>();
+      time(fmt::format("logistic loss and gradient, {} classes", std::max(outputs, 2)),
+           bytes_ + 4 * rows, 4 * rows * kCols * outputs,
+           [&] { return launch_logistic(job, gpu.multiprocessors, stream); });
+    }
+
+    const std::vector<double> centers = start();
+    const auto norms = device::cuda::squared_norms(centers.data(), kClusters, kCols);
+    device::cuda::GpuArray b, bias, open, labels(rows_ * 4);
+    device::cuda::send(
+        gpu,
+        device::cuda::pack_columns<float>(centers.data(), kClusters, kCols, kCols, kClusters, -2.0),
+        b);
+    device::cuda::send(gpu, device::cuda::pack_bias<float>(norms.data(), kClusters, kClusters, 0.0),
+                       bias);
+    device::cuda::ProductJob job{};
+    job.x = x->parts[0].data;
+    job.rows = rows_;
+    job.ld = job.cols = kCols;
+    job.count = job.padded = kClusters;
+    job.b = b.as<void>();
+    job.bias = bias.as<void>();
+    job.labels = labels.as<std::int32_t>();
+    const double flops = 2 * rows * kCols * kClusters;
+    time("kmeans nearest, in order", bytes_ + 4 * rows, flops, [&] {
+      return launch_product(device::cuda::Product::kNearest, data_.x.dtype, data_.x.dtype, job,
+                            gpu.multiprocessors, stream);
+    });
+    time("kmeans nearest, matrix unit and open rows", bytes_ + 4 * rows, 0, [&] {
+      label_rows(gpu, data_.x.dtype, job, *std::max_element(norms.begin(), norms.end()), open);
+      return 0;
+    });
+    std::vector<unsigned> count(1);
+    device::cuda::receive(gpu, open.as<void>(), count);
+    fmt::print("{{\"open_rows\": {:.4f}}}\n", count[0] / rows);
+    sums.groups = kClusters;
+    sums.group = job.labels;
+    sums.before = job.labels;
+    sums.squares = false;
+    time("kmeans sums, no label changed", 4 * rows, 0,
+         [&] { return launch_group_sums(data_.x.dtype, sums, gpu.multiprocessors, stream); });
+    const device::cuda::GpuArray none(rows_ * 4);
+    check(cudaMemset(none.as<void>(), 0xFF, static_cast<std::size_t>(rows_ * 4)), "clearing");
+    sums.before = none.as<std::int32_t>();
+    time("kmeans sums, every row new", bytes_ + 8 * rows, 0,
+         [&] { return launch_group_sums(data_.x.dtype, sums, gpu.multiprocessors, stream); });
+  }
+
   void kmeans() {
     const auto learner = fresh();
     device::KMeansSetup setup;
@@ -233,7 +341,7 @@ class Bench {
     // The pass with rows, classes and weights on the GPU.
     const Moments own(*this, y);
     report("gaussian_nb moments", own.time, bytes_ + 4.0 * static_cast<double>(rows_), 0, ceilings_,
-           fmt::format(", \"apart_from_cpu\": {:.1e}", apart));
+           fmt::format(", \"apart_from_two_passes\": {:.1e}", apart));
     const Times time = seconds(3, [&] {
       const auto one = fresh();
       fit(*one, result);
@@ -347,6 +455,42 @@ class Bench {
     Times time{};
   };
 
+  // Weights, means and variances of the classes in two passes over the rows, sums long doubles.
+  std::vector<double> plain_moments(const std::vector<std::int32_t>& y) const {
+    constexpr std::size_t kSize = kGroups * kCols;
+    constexpr std::int64_t kSlots = 64;
+    base::ThreadPool pool(base::available_cores());
+    std::vector<double> out(kGroups + 2 * kSize);
+    for (const bool second : {false, true}) {
+      std::vector<std::vector<long double>> sums(kSlots);
+      pool.parallel_for(kSlots, [&](std::int64_t slot, int) {
+        auto& own = sums[static_cast<std::size_t>(slot)];
+        own.assign(kGroups + kSize, 0);
+        for (std::int64_t r = rows_ * slot / kSlots; r < rows_ * (slot + 1) / kSlots; ++r) {
+          const auto g = static_cast<std::size_t>(y[static_cast<std::size_t>(r)]);
+          own[g] += 1;
+          for (std::size_t j = 0; j < kCols; ++j) {
+            long double t = data_.values[static_cast<std::size_t>(r) * kCols + j];
+            if (second) {
+              t -= out[kGroups + g * kCols + j];
+              t *= t;
+            }
+            own[kGroups + g * kCols + j] += t;
+          }
+        }
+      });
+      for (std::size_t i = 1; i < kSlots; ++i) {
+        for (std::size_t k = 0; k < sums[0].size(); ++k) sums[0][k] += sums[i][k];
+      }
+      for (std::size_t k = 0; k < kSize; ++k) {
+        const long double n = sums[0][k / kCols];
+        out[k / kCols] = static_cast<double>(n);
+        out[kGroups + (second ? kSize : 0) + k] = static_cast<double>(sums[0][kGroups + k] / n);
+      }
+    }
+    return out;
+  }
+
   std::unique_ptr<device::Learner> fresh() {
     return device::cuda::make_device(name_)->learner(base::available_cores());
   }
@@ -380,6 +524,7 @@ int main(int argc, char** argv) {
   }
   try {
     Bench bench(rows, argc > 2 ? argv[2] : "cuda:0");
+    bench.kernels();
     bench.kmeans();
     bench.gaussian();
     bench.logistic();

@@ -79,6 +79,7 @@ class Launch {
   const Index grid, block;
   Index block_index;
   std::vector<unsigned char> shared;
+  int any = 0;  // of __syncthreads_or
 
  private:
   struct Meeting {
@@ -169,6 +170,15 @@ void run(Index grid, Index block, std::size_t shared_bytes, Body body) {
 namespace pronghorn::device::cuda {
 
 inline void __syncthreads() { emulate::launch().sync_block(); }
+inline int __syncthreads_or(int value) {
+  auto& launch = emulate::launch();
+  __syncthreads();
+  launch.any = 0;
+  __syncthreads();
+  launch.any |= value;
+  __syncthreads();
+  return launch.any;
+}
 inline void __syncwarp() { emulate::launch().sync_warp(); }
 template <class T>
 T __shfl_xor_sync(unsigned, T value, int mask) {

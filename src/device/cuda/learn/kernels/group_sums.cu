@@ -26,7 +26,7 @@ int start(const GroupJob& job, std::int64_t blocks, LearnStream stream) {
 
 template <class TX>
 int start_of(const GroupJob& job, std::int64_t blocks, LearnStream stream) {
-  if (job.weight == nullptr && job.before == nullptr) {
+  if (job.weight == nullptr && job.before == nullptr && job.shift == nullptr) {
     return job.squares ? start<TX, true, true>(job, blocks, stream)
                        : start<TX, false, true>(job, blocks, stream);
   }

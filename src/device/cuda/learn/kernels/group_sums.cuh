@@ -57,7 +57,7 @@ struct Pair {
   T at[2];
 };
 
-// kPlain: weights are 1 and every entry is added.
+// kPlain: weights are 1, every entry is added, and there is no common shift.
 template <bool kSquares, bool kPlain>
 struct LaneSums {
   double first[2] = {0, 0};
@@ -108,6 +108,17 @@ class GroupBlock {
       rows_ = static_cast<int>(job_.rows - row_ < Tile::kRows ? job_.rows - row_ : Tile::kRows);
       int entries = rows_;
       if (job_.group != nullptr) {
+        if constexpr (!kPlain) {
+          bool any = false;
+#pragma unroll
+          for (int round = 0; round < Tile::kRounds; ++round) {
+            any = any || now_[round] >= 0 || was_[round] >= 0;
+          }
+          if (__syncthreads_or(any) == 0) {  // no row has changed its group
+            load_groups(t + gridDim.x);
+            continue;
+          }
+        }
         sort();
         entries = start_[job_.groups];
         load_groups(t + gridDim.x);
@@ -232,20 +243,40 @@ class GroupBlock {
     Pair<TX> value[Tile::kBatch];
     double w[Tile::kBatch];
   };
+  __device__ __forceinline__ void read_one(const TX* x, int at, Pair<TX>& value, double& w) const {
+    const int e = entry(at);
+    const int row = e & (Tile::kRows - 1);
+    value = *reinterpret_cast<const Pair<TX>*>(x + row * job_.ld);
+    w = 1;
+    if constexpr (!kPlain) {
+      if (job_.weight != nullptr) w = job_.weight[row_ + row];
+      if ((e & 0x8000) != 0) w = -w;
+    }
+  }
   __device__ __forceinline__ void read(const TX* x, int at, int end, Batch& batch) const {
+    if (at + Tile::kBatch <= end) {
+#pragma unroll
+      for (int i = 0; i < Tile::kBatch; ++i) read_one(x, at + i, batch.value[i], batch.w[i]);
+      return;
+    }
 #pragma unroll
     for (int i = 0; i < Tile::kBatch; ++i) {
       batch.value[i] = {TX{}, TX{}};
-      batch.w[i] = 1;
-      if (at + i >= end) continue;
-      const int e = entry(at + i);
-      const int row = e & (Tile::kRows - 1);
-      batch.value[i] = *reinterpret_cast<const Pair<TX>*>(x + row * job_.ld);
-      if constexpr (!kPlain) {
-        if (job_.weight != nullptr) batch.w[i] = job_.weight[row_ + row];
-        if ((e & 0x8000) != 0) batch.w[i] = -batch.w[i];
-      }
+      batch.w[i] = 0;
+      if (at + i < end) read_one(x, at + i, batch.value[i], batch.w[i]);
     }
+  }
+
+  __device__ __forceinline__ static void add(const Pair<TX>& value, double w, const TX (&off)[2],
+                                             const double (&shift)[2],
+                                             LaneSums<kSquares, kPlain>& sums) {
+    double t[2];
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      const TX moved = kPlain ? value.at[e] : static_cast<TX>(value.at[e] - off[e]);
+      t[e] = static_cast<double>(moved) - shift[e];
+    }
+    sums.add(w, t);
   }
 
   // This warp's part of the sorted list. The next batch is read before the last is added up.
@@ -288,16 +319,16 @@ class GroupBlock {
           continue;
         }
         const int to = run - at < stop ? run - at : stop;
+        if (to - i == Tile::kBatch) {
 #pragma unroll
-        for (int u = 0; u < Tile::kBatch; ++u) {
-          if (u < i || u >= to) continue;
-          double t[2];
-#pragma unroll
-          for (int e = 0; e < 2; ++e) {
-            const TX moved = batch.value[u].at[e] - off[e];
-            t[e] = static_cast<double>(moved) - shift[e];
+          for (int u = 0; u < Tile::kBatch; ++u) {
+            add(batch.value[u], batch.w[u], off, shift, sums);
           }
-          sums.add(batch.w[u], t);
+        } else {
+#pragma unroll
+          for (int u = 0; u < Tile::kBatch; ++u) {
+            if (u >= i && u < to) add(batch.value[u], batch.w[u], off, shift, sums);
+          }
         }
         i = to;
       }

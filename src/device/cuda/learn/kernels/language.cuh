@@ -29,8 +29,7 @@ __device__ __forceinline__ unsigned char* shared_memory() {
 // g, g + 8, g + 8, columns 2 t, 2 t + 1 (PTX ISA, mma.m16n8k8 for .tf32).
 __device__ __forceinline__ void multiply_add_tf32(float (&sum)[4], const float (&a)[4],
                                                   const float (&b)[2]) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
       "{%8, %9}, {%0, %1, %2, %3};"
       : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
       : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
@@ -75,27 +74,36 @@ __device__ __forceinline__ void store_pack(T* to, const Pack<T>& pack) {
   *reinterpret_cast<Pack<T>*>(to) = pack;
 }
 
-// A float as the sum of two that the matrix unit takes whole (three products of such halves leave
-// out 2^-22 of a product).
+// A float as the sum of what the matrix unit reads of it and a rest. Three products of such halves
+// leave out some 2^-21 of a product.
 struct Halves {
   float high, low;
 };
-__device__ __forceinline__ float round_bits(float value, bool cut) {
+__device__ __forceinline__ float with_bits(float value, unsigned add, unsigned mask) {
 #ifdef __CUDACC__
-  const unsigned bits = __float_as_uint(value) + 0x1000u;
-  return __uint_as_float(cut ? bits & 0xFFFFE000u : bits);
+  return __uint_as_float((__float_as_uint(value) + add) & mask);
 #else
   std::uint32_t bits = 0;
   std::memcpy(&bits, &value, 4);
-  bits += 0x1000u;
-  if (cut) bits &= 0xFFFFE000u;
+  bits = (bits + add) & mask;
   std::memcpy(&value, &bits, 4);
   return value;
 #endif
 }
 __device__ __forceinline__ Halves halves_of(float value) {
-  const float high = round_bits(value, true);
-  return {high, round_bits(value - high, false)};
+  return {value, value - with_bits(value, 0, 0xFFFFE000u)};
+}
+// The unit then reads the value rounded to 11 bits, not cut.
+__device__ __forceinline__ float rounded(float value) {
+  return with_bits(value, 0x1000u, 0xFFFFFFFFu);
+}
+// To two units of the last place.
+__device__ __forceinline__ float quotient(float a, float b) {
+#ifdef __CUDACC__
+  return __fdividef(a, b);
+#else
+  return a / b;
+#endif
 }
 
 // The warp's sum, in every lane; always in the same order.

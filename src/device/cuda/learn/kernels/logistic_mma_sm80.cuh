@@ -100,13 +100,18 @@ class LogisticWarp {
       const std::int64_t row = tile * Tile::kRows;
       const int left =
           static_cast<int>(job_.rows - row < Tile::kRows ? job_.rows - row : Tile::kRows);
+      // Two rows at a time; the swizzle of row r + 4 is that of row r.
+      const int piece = lane_ % 16;
+      const int first = lane_ / 16;
+      const bool wide = piece * 4 < job_.cols;
+      const float* from = job_.x + (row + first) * job_.ld + (wide ? piece * 4 : 0);
+      unsigned char* const even = to + (first * 16 + (piece ^ swizzle(first))) * 16;
+      unsigned char* const odd = to + ((first + 2) * 16 + (piece ^ swizzle(first + 2))) * 16;
+      const std::int64_t step = 2 * job_.ld;
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        const int r = i * 2 + lane_ / 16;
-        const int piece = lane_ % 16;
-        const bool there = r < left && piece * 4 < job_.cols;
-        const float* from = there ? job_.x + (row + r) * job_.ld + piece * 4 : job_.x;
-        copy_async<16>(to + (r * 16 + (piece ^ swizzle(r))) * 16, from, there);
+      for (int i = 0; i < 8; ++i, from += step) {
+        const bool there = wide && i * 2 + first < left;
+        copy_async<16>((i % 2 == 0 ? even : odd) + i / 2 * 1024, there ? from : job_.x, there);
       }
       const bool there = lane_ < left;
       if (lane_ < Tile::kRows) {
@@ -217,7 +222,7 @@ class LogisticWarp {
     }
     sum += __shfl_xor_sync(~0u, sum, 1);
     sum += __shfl_xor_sync(~0u, sum, 2);
-    const float scale = static_cast<float>(w) / sum;
+    const float scale = quotient(static_cast<float>(w), sum);
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
 #pragma unroll
@@ -234,10 +239,11 @@ class LogisticWarp {
   __device__ __forceinline__ void binary(float (&z)[4], int half, int label, double w) {
     const float margin = z[2 * half];
     const float tail = expf(-fabsf(margin));
-    const float p = (margin > 0 ? 1.0f : tail) / (1.0f + tail);
+    const float less = quotient(tail, 1.0f + tail);
+    const float p = margin > 0 ? quotient(1.0f, 1.0f + tail) : less;
     const bool one = label == 1;
     // 1 - p loses its digits where p is nearly 1; there it is the tail.
-    float residual = one ? (margin > 0 ? -tail / (1.0f + tail) : p - 1.0f) : p;
+    float residual = one ? (margin > 0 ? -less : p - 1.0f) : p;
     residual *= static_cast<float>(w);
     const float linear = (margin > 0 ? margin : 0.0f) - (one ? margin : 0.0f);
     if (t_ == 0) loss_ += w * (static_cast<double>(linear) + static_cast<double>(log1pf(tail)));
@@ -245,7 +251,8 @@ class LogisticWarp {
     z[2 * half + 1] = 0.0f;
   }
 
-  // Column 4 g + i (i < 4) or 32 + 4 g + i - 4 is row g + 8 (i % 2) of the tile i / 2 of sums.
+  // Column 4 g + i (i < 4) or 32 + 4 g + i - 4 is row g + 8 (i % 2) of the tile i / 2 of sums. The
+  // products of one kind with all tiles come before the next kind: none waits for the one before.
   __device__ __forceinline__ void gradient(const unsigned char* stage) {
 #pragma unroll
     for (int step = 0; step < 2; ++step) {
@@ -260,21 +267,28 @@ class LogisticWarp {
           low[n][e] = r.low;
         }
       }
+      float a_high[4][4], a_low[4][4];
 #pragma unroll
       for (int side = 0; side < 2; ++side) {
-        const Pack<float> upper = piece(stage, step * 8 + t_, side * 8 + g_);
-        const Pack<float> lower = piece(stage, step * 8 + t_ + 4, side * 8 + g_);
 #pragma unroll
-        for (int m = 0; m < 2; ++m) {
-          const Halves a[4] = {halves_of(upper.at[2 * m]), halves_of(upper.at[2 * m + 1]),
-                               halves_of(lower.at[2 * m]), halves_of(lower.at[2 * m + 1])};
-          const float a_high[4] = {a[0].high, a[1].high, a[2].high, a[3].high};
-          const float a_low[4] = {a[0].low, a[1].low, a[2].low, a[3].low};
+        for (int lower = 0; lower < 2; ++lower) {
+          const Pack<float> values = piece(stage, step * 8 + t_ + 4 * lower, side * 8 + g_);
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            const Halves a = halves_of(values.at[i]);
+            a_high[side * 2 + i / 2][lower * 2 + i % 2] = a.high;
+            a_low[side * 2 + i / 2][lower * 2 + i % 2] = a.low;
+          }
+        }
+      }
+#pragma unroll
+      for (int kind = 0; kind < 3; ++kind) {
+#pragma unroll
+        for (int m = 0; m < 4; ++m) {
 #pragma unroll
           for (int n = 0; n < kTiles; ++n) {
-            multiply_add_tf32(part_[side * 2 + m][n], a_high, high[n]);
-            multiply_add_tf32(part_[side * 2 + m][n], a_high, low[n]);
-            multiply_add_tf32(part_[side * 2 + m][n], a_low, high[n]);
+            multiply_add_tf32(part_[m][n], kind == 2 ? a_low[m] : a_high[m],
+                              kind == 1 ? low[n] : high[n]);
           }
         }
       }

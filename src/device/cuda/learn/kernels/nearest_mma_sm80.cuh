@@ -24,10 +24,11 @@ struct NearestTile {
   static constexpr int kRows = 32;
   static constexpr int kCols = 64;
   static constexpr int kMostPanels = 4;
+  static constexpr int kGroups = 4;  // of eight centres, whose products take turns
   static constexpr int kStageBytes = kRows * kCols * 4;
   static constexpr int stages(int panels) { return panels == 1 ? 3 : 2; }
   static constexpr int shared_bytes(int panels) {
-    return panels * kPanel * (kCols + 1) * 4 + kWarps * stages(panels) * kStageBytes;
+    return (panels * kPanel * (kCols + 1) + kCols) * 4 + kWarps * stages(panels) * kStageBytes;
   }
 };
 
@@ -45,7 +46,8 @@ class NearestWarp {
         t_(lane_ % 4),
         centers_(reinterpret_cast<float*>(shared_memory())),
         norms_(centers_ + job.padded * Tile::kCols),
-        memory_(reinterpret_cast<unsigned char*>(norms_ + job.padded) +
+        shift_(norms_ + job.padded),
+        memory_(reinterpret_cast<unsigned char*>(shift_ + Tile::kCols) +
                 static_cast<int>(threadIdx.x) / 32 * kStages * Tile::kStageBytes) {
     for (int i = static_cast<int>(threadIdx.x); i < job.padded * 16; i += Tile::kThreads) {
       const int k = i / 16;
@@ -53,20 +55,16 @@ class NearestWarp {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const int col = i % 16 * 4 + e;
-        if (col < job.cols) values.at[e] = round_bits(job.b[col * job.padded + k], false);
+        if (col < job.cols) values.at[e] = rounded(job.b[col * job.padded + k]);
       }
       store_pack(centers_ + (k * 16 + (i % 16 ^ nearest_swizzle(k))) * 4, values);
     }
     for (int k = static_cast<int>(threadIdx.x); k < job.padded; k += Tile::kThreads) {
       norms_[k] = job.bias[k];
     }
-#pragma unroll
-    for (int p = 0; p < 4; ++p) {
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const int col = p * 16 + 4 * t_ + e;
-        shift_[p].at[e] = job.shift != nullptr && col < job.cols ? job.shift[col] : 0.0f;
-      }
+    if (threadIdx.x < Tile::kCols) {
+      const int col = static_cast<int>(threadIdx.x);
+      shift_[col] = job.shift != nullptr && col < job.cols ? job.shift[col] : 0.0f;
     }
     __syncthreads();
   }
@@ -129,11 +127,12 @@ class NearestWarp {
 #pragma unroll
       for (int p = 0; p < 4; ++p) {
         Pack<float> values = piece(rows, g_ + 8 * r, p * 4 + t_);
+        const Pack<float> shift = load_pack(shift_ + p * 16 + 4 * t_);
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
-          values.at[e] -= shift_[p].at[e];
+          values.at[e] -= shift.at[e];
           norm[r] = std::fma(values.at[e], values.at[e], norm[r]);
-          x[r / 2][p * 2 + e / 2][r % 2 + e % 2 * 2] = round_bits(values.at[e], false);
+          x[r / 2][p * 2 + e / 2][r % 2 + e % 2 * 2] = rounded(values.at[e]);
         }
       }
     }
@@ -144,10 +143,10 @@ class NearestWarp {
       best[r] = second[r] = INFINITY;
       index[r] = 0;
     }
-    for (int n = 0; n < job_.padded; n += 16) {
-      float sum[2][2][4];  // of two groups of eight centres, two tiles of rows
+    for (int n = 0; n < job_.padded; n += 8 * Tile::kGroups) {
+      float sum[Tile::kGroups][2][4];  // of groups of eight centres, two tiles of rows
 #pragma unroll
-      for (int c = 0; c < 2; ++c) {
+      for (int c = 0; c < Tile::kGroups; ++c) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
           sum[c][0][i] = sum[c][1][i] = norms_[n + c * 8 + 2 * t_ + i % 2];
@@ -155,19 +154,23 @@ class NearestWarp {
       }
 #pragma unroll
       for (int p = 0; p < 4; ++p) {
+        Pack<float> values[Tile::kGroups];
 #pragma unroll
-        for (int c = 0; c < 2; ++c) {
-          const Pack<float> values = piece(centers_, n + c * 8 + g_, p * 4 + t_);
+        for (int c = 0; c < Tile::kGroups; ++c) {
+          values[c] = piece(centers_, n + c * 8 + g_, p * 4 + t_);
+        }
 #pragma unroll
-          for (int s = 0; s < 2; ++s) {
-            const float b[2] = {values.at[2 * s], values.at[2 * s + 1]};
+        for (int s = 0; s < 2; ++s) {
+#pragma unroll
+          for (int c = 0; c < Tile::kGroups; ++c) {
+            const float b[2] = {values[c].at[2 * s], values[c].at[2 * s + 1]};
             multiply_add_tf32(sum[c][0], x[0][p * 2 + s], b);
             multiply_add_tf32(sum[c][1], x[1][p * 2 + s], b);
           }
         }
       }
 #pragma unroll
-      for (int c = 0; c < 2; ++c) {
+      for (int c = 0; c < Tile::kGroups; ++c) {
 #pragma unroll
         for (int r = 0; r < 4; ++r) {
 #pragma unroll
@@ -225,8 +228,8 @@ class NearestWarp {
   const int lane_, g_, t_;
   float* const centers_;
   float* const norms_;
+  float* const shift_;
   unsigned char* const memory_;
-  Pack<float> shift_[4];
   unsigned long long changed_ = 0;
 };
 
