@@ -17,6 +17,7 @@
 #include "ml/gaussian_nb.h"
 #include "ml/kmeans.h"
 #include "ml/logistic_regression.h"
+#include "ml/moments.h"
 
 namespace pronghorn::ml {
 namespace {
