@@ -31,7 +31,7 @@ constexpr std::uint32_t kRoom = (227 << 10) - 4096;  // alignment, barriers
 struct Job {
   WgmmaJob first, second;  // their maps are of boxes; first.dst is not used
   CUtensorMap res, dst;    // of the first
-  std::int32_t tiles, chunks, stages;
+  std::int32_t tiles, stages;
   std::int32_t first_full, second_full;  // results of any u8, zero point 0
 };
 
@@ -81,8 +81,8 @@ __device__ __forceinline__ void finish_chunk(const WgmmaJob& job, const int (&ac
   store_piece(places[1], out[1]);
 }
 
-// kN: channels of the second; kSrc: boxes of a tile's pixels.
-template <int kN, int kSrc, int kGroups>
+// kN: channels of the second; kSrc: boxes of a tile's pixels; kChunks: of the first's channels.
+template <int kN, int kSrc, int kChunks, int kGroups>
 __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     conv_pair(const __grid_constant__ Job job) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -95,8 +95,8 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
   // Of a consumer its warpgroup, of a producer the warpgroup that it serves.
   const int group = warp >= kGroups * 4 ? warp - kGroups * 4 : warp / 4;
   const std::uint32_t wide = (shared_address(shared_memory) + 1023u) & ~1023u;
-  const std::uint32_t narrow = wide + static_cast<std::uint32_t>(job.chunks * kSrc) * kBox;
-  const std::uint32_t ring = narrow + static_cast<std::uint32_t>(job.chunks) * kN * kStep +
+  const std::uint32_t narrow = wide + static_cast<std::uint32_t>(kChunks * kSrc) * kBox;
+  const std::uint32_t ring = narrow + static_cast<std::uint32_t>(kChunks) * kN * kStep +
                              static_cast<std::uint32_t>(group * job.stages) * kBox;
   const std::uint32_t weights_full = shared_address(barriers);
   const std::uint32_t full = weights_full + 8 + 8 * group * kMaxStages;
@@ -122,8 +122,8 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     if (group >= kGroups || lane != 0) return;
     if (group == 0) {
       barrier_expect(weights_full,
-                     static_cast<std::uint32_t>(job.chunks) * (kSrc * kBox + kN * kStep));
-      for (int c = 0; c < job.chunks; ++c) {
+                     static_cast<std::uint32_t>(kChunks) * (kSrc * kBox + kN * kStep));
+      for (int c = 0; c < kChunks; ++c) {
         for (int s = 0; s < kSrc; ++s) {
           load_tile(wide + static_cast<std::uint32_t>(c * kSrc + s) * kBox, job.first.weights,
                     weights_full, s * kStep, c * 64);
@@ -136,7 +136,7 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     int stage = 0;
     std::uint32_t parity = 1;
     for (int t = begin; t < job.tiles; t += each) {
-      for (int s = 0; s < kSrc + job.chunks; ++s) {
+      for (int s = 0; s < kSrc + kChunks; ++s) {
         barrier_wait(empty + 8 * stage, parity);
         barrier_expect(full + 8 * stage, kBox);
         const bool pixels = s < kSrc;
@@ -178,10 +178,13 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
       src[s] = ring + static_cast<std::uint32_t>(stage) * kBox;
       advance();
     }
+    // The first product of a chunk runs while the one before it is finished, the second one while
+    // the next is.
     int sums[1][kN / 2];
-    int previous = -1;
-    for (int c = 0; c < job.chunks; ++c) {
-      int acc[32];
+    int acc[2][32];
+    int previous = 0;
+    int before = 0;
+    const auto multiply = [&](int(&to)[32], int c) {
       wgmma_fence();
 #pragma unroll
       for (int s = 0; s < kSrc; ++s) {
@@ -189,26 +192,27 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
         const std::uint64_t b =
             matrix<kStep>(wide + static_cast<std::uint32_t>(c * kSrc + s) * kBox);
 #pragma unroll
-        for (int i = 0; i < 2; ++i) wgmma<64>(acc, a + 2 * i, b + 2 * i, s > 0 || i > 0);
+        for (int i = 0; i < 2; ++i) wgmma<64>(to, a + 2 * i, b + 2 * i, s > 0 || i > 0);
       }
       wgmma_commit();
-      wgmma_wait<0>();
-      if (previous >= 0 && lane == 0) {
-        // The chunk before is multiplied; its copy has been under way since then.
-        if (elected) bulk_wait_read();
-        barrier_arrive(empty + 8 * previous);
-      }
+    };
+    const auto finish = [&](const int(&from)[32], int c) {
+      const int channel = c * 64 + quad * 16;
       barrier_wait(full + 8 * stage, parity);
       const std::uint32_t box = ring + static_cast<std::uint32_t>(stage) * kBox;
       const std::uint32_t places[2] = {box + piece, box + piece + 8 * kStep};
-      const int channel = c * 64 + quad * 16;
       if (job.first_full) {
-        finish_chunk<true>(job.first, acc, places, channel);
+        finish_chunk<true>(job.first, from, places, channel);
       } else {
-        finish_chunk<false>(job.first, acc, places, channel);
+        finish_chunk<false>(job.first, from, places, channel);
       }
       async_fence();
       meet(1 + group, 128);
+      if (c >= 2 && lane == 0) {
+        // The box of two chunks ago is multiplied, and its copy read by now.
+        if (elected) bulk_wait_read<1>();
+        barrier_arrive(empty + 8 * before);
+      }
       if (elected) {
         store_tile(job.dst, box, c * 64, t * kRows);
         bulk_commit();
@@ -219,13 +223,23 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
 #pragma unroll
       for (int i = 0; i < 2; ++i) wgmma<kN>(sums[0], a + 2 * i, b + 2 * i, c > 0 || i > 0);
       wgmma_commit();
+      before = previous;
       previous = stage;
       advance();
+    };
+    multiply(acc[0], 0);
+#pragma unroll
+    for (int c = 0; c < kChunks; ++c) {
+      if (c + 1 < kChunks) {
+        multiply(acc[(c + 1) % 2], c + 1);
+        wgmma_wait<1>();
+      } else {
+        wgmma_wait<0>();
+      }
+      finish(acc[c % 2], c);
     }
     wgmma_wait<0>();
     if (lane == 0) {
-      if (elected) bulk_wait_read();
-      barrier_arrive(empty + 8 * previous);
 #pragma unroll
       for (int s = 0; s < kSrc; ++s) barrier_arrive(empty + 8 * src_stage[s]);
     }
@@ -238,6 +252,11 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     const uint4 none[1][1] = {};
     finish_tile<1, kN, false, false>(job.second, job.second_full, Channels{}, sums, none, place,
                                      quad * 16);
+    if (lane == 0) {
+      if (elected) bulk_wait_read<0>();
+      barrier_arrive(empty + 8 * before);
+      barrier_arrive(empty + 8 * previous);
+    }
   }
   if (elected) bulk_wait();
 #endif
@@ -246,18 +265,18 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
 using Kernel = void (*)(Job);
 
 struct Variant {
-  std::int32_t n, src, groups;
+  std::int32_t n, src, chunks, groups;
   Kernel kernel;
 };
 constexpr Variant kVariants[] = {
-    {64, 1, 3, conv_pair<64, 1, 3>},
-    {128, 1, 3, conv_pair<128, 1, 3>},
-    {128, 2, 2, conv_pair<128, 2, 2>},
+    {64, 1, 4, 3, conv_pair<64, 1, 4, 3>},
+    {128, 1, 4, 2, conv_pair<128, 1, 4, 2>},
+    {128, 2, 8, 2, conv_pair<128, 2, 8, 2>},
 };
 
 const Variant* variant_for(const ConvProblem& first, const ConvProblem& second) {
   for (const Variant& v : kVariants) {
-    if (second.oc == v.n && first.ic == v.src * kStep) return &v;
+    if (second.oc == v.n && first.ic == v.src * kStep && first.oc == v.chunks * 64) return &v;
   }
   return nullptr;
 }
@@ -287,13 +306,12 @@ bool pair_takes(const ConvProblem& first, const ConvProblem& second) {
   const Variant* v = variant_for(first, second);
   return v != nullptr && plain(first) && plain(second) &&
          first.result == ConvResult::kBytesResidual && second.result == ConvResult::kBytes &&
-         first.oc % 64 == 0 && second.ic == first.oc && second.pixels() == first.pixels() &&
+         first.oc % 128 == 0 && second.ic == first.oc && second.pixels() == first.pixels() &&
          first.pixels() * first.oc < (std::int64_t{1} << 31) && stages(first, second, *v) > 0;
 }
 
 bool pair_pays(const ConvProblem& first, const ConvProblem& second, std::int32_t multiprocessors) {
-  return pair_takes(first, second) && first.ic == kStep &&
-         first.pixels() / kRows >= 8 * multiprocessors;
+  return pair_takes(first, second) && first.pixels() / kRows >= 8 * multiprocessors;
 }
 
 int pair_prepare() {
@@ -331,7 +349,6 @@ int pair_launch(const ConvProblem& first, const ConvBuffers& a, const ConvProble
   if (error != cudaSuccess) return error;
   const auto full = [](const ConvProblem& p) { return p.z_dst == 0 && p.lo == 0 && p.hi == 255; };
   job.tiles = static_cast<std::int32_t>((rows + kRows - 1) / kRows);
-  job.chunks = first.oc / 64;
   job.stages = stages(first, second, v);
   job.first_full = full(first);
   job.second_full = full(second);

@@ -43,21 +43,46 @@ __device__ __forceinline__ std::uint32_t result_at(int row) {
   return static_cast<std::uint32_t>(row ^ (row >> 1 & 1)) * kN;
 }
 
-__device__ __forceinline__ uint4 larger(const uint4& a, const uint4& b) {
-  return make_uint4(__vmaxu4(a.x, b.x), __vmaxu4(a.y, b.y), __vmaxu4(a.z, b.z), __vmaxu4(a.w, b.w));
+// Maxima of bytes by maxima of 16-bit pairs, which this generation has an instruction for: the
+// upper byte of the largest pair is the largest upper byte. `low` holds the words shifted up by 8.
+struct Maxima {
+  std::uint32_t high[4], low[4];
+};
+
+__device__ __forceinline__ Maxima larger(const Maxima& a, const Maxima& b, const Maxima& c) {
+  Maxima m;
+#pragma unroll
+  for (int w = 0; w < 4; ++w) {
+    m.high[w] = __vimax3_u16x2(a.high[w], b.high[w], c.high[w]);
+    m.low[w] = __vimax3_u16x2(a.low[w], b.low[w], c.low[w]);
+  }
+  return m;
+}
+
+__device__ __forceinline__ Maxima split(const uint4& v) {
+  return {{v.x, v.y, v.z, v.w}, {v.x << 8, v.y << 8, v.z << 8, v.w << 8}};
+}
+
+__device__ __forceinline__ uint4 bytes_of(const Maxima& m) {
+  std::uint32_t words[4];
+#pragma unroll
+  for (int w = 0; w < 4; ++w) words[w] = __byte_perm(m.high[w], m.low[w], 0x3715);
+  return make_uint4(words[0], words[1], words[2], words[3]);
 }
 
 // The largest of three neighbouring pixels' 16 channels; those outside the image are left out.
-__device__ __forceinline__ uint4 row_maximum(const std::uint8_t* results, int row, int x, int width,
-                                             int piece) {
-  uint4 largest = make_uint4(0, 0, 0, 0);
+__device__ __forceinline__ Maxima row_maximum(const std::uint8_t* results, int row, int x,
+                                              int width, int piece) {
+  uint4 pixels[3];
 #pragma unroll
-  for (int s = -1; s <= 1; ++s) {
-    if (x + s < 0 || x + s >= width) continue;
-    largest = larger(
-        largest, *reinterpret_cast<const uint4*>(results + result_at(row + x + s) + piece * 16));
+  for (int s = 0; s < 3; ++s) {
+    const int column = x + s - 1;
+    pixels[s] = make_uint4(0, 0, 0, 0);
+    if (column >= 0 && column < width) {
+      pixels[s] = *reinterpret_cast<const uint4*>(results + result_at(row + column) + piece * 16);
+    }
   }
-  return largest;
+  return larger(split(pixels[0]), split(pixels[1]), split(pixels[2]));
 }
 
 template <bool kFull>
@@ -153,8 +178,9 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
   for (int b = blockIdx.x; b < job.bands; b += gridDim.x) {
     barrier_wait(full + 8 * stage, parity);
     const std::uint32_t patch = patches + stage * job.patch_bytes;
-    for (int tile = group; tile < job.tiles; tile += kGroups) {
-      int acc[kN / 2];
+    // A tile's product runs while the one before it is finished.
+    int acc[2][kN / 2];
+    const auto multiply = [&](int(&to)[kN / 2], int tile) {
       wgmma_fence();
 #pragma unroll
       for (int k = 0; k < kWindowRows; ++k) {
@@ -162,17 +188,42 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
         const std::uint32_t at = patch + static_cast<std::uint32_t>(tile * 64 + k * width) * kPixel;
 #pragma unroll
         for (int i = 0; i < kStep / 32; ++i) {
-          wgmma<kN>(acc, plain_matrix(at + 32 * i, 16, 128), w + 2 * i, i > 0 || k > 0);
+          wgmma<kN>(to, plain_matrix(at + 32 * i, 16, 128), w + 2 * i, i > 0 || k > 0);
         }
       }
       wgmma_commit();
-      wgmma_wait<0>();
+    };
+    const auto finish = [&](const int(&from)[kN / 2], int tile) {
       const int row = tile * 64 + warp % 4 * 16 + lane / 4;
       if (job.full) {
-        finish_rows<true>(job, held, acc, results, row, quad);
+        finish_rows<true>(job, held, from, results, row, quad);
       } else {
-        finish_rows<false>(job, held, acc, results, row, quad);
+        finish_rows<false>(job, held, from, results, row, quad);
       }
+    };
+    int tile = group;
+    if (tile < job.tiles) multiply(acc[0], tile);
+    while (tile < job.tiles) {
+      if (tile + kGroups < job.tiles) {
+        multiply(acc[1], tile + kGroups);
+        wgmma_wait<1>();
+        finish(acc[0], tile);
+      } else {
+        wgmma_wait<0>();
+        finish(acc[0], tile);
+        break;
+      }
+      tile += kGroups;
+      if (tile + kGroups < job.tiles) {
+        multiply(acc[0], tile + kGroups);
+        wgmma_wait<1>();
+        finish(acc[1], tile);
+      } else {
+        wgmma_wait<0>();
+        finish(acc[1], tile);
+        break;
+      }
+      tile += kGroups;
     }
     if (lane == 0) barrier_arrive(empty + 8 * stage);
     stage ^= 1;
@@ -195,7 +246,7 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
       const auto row_at = [&](int y) {  // of the band's rows; the layer's is 2 * first - 1 + y
         const int line = 2 * first - 1 + y;
         return line < 0 || line >= job.base.oh
-                   ? make_uint4(0, 0, 0, 0)
+                   ? Maxima{}
                    : row_maximum(results, y * width, 2 * column, job.base.ow, piece);
       };
       std::uint8_t* dst =
@@ -204,12 +255,12 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
            column) *
               kN +
           piece * 16;
-      uint4 above = row_at(strip * kStrip * 2);
+      Maxima above = row_at(strip * kStrip * 2);
       for (int r = 0; r < count; ++r) {
-        const uint4 middle = row_at((strip * kStrip + r) * 2 + 1);
-        const uint4 below = row_at((strip * kStrip + r) * 2 + 2);
+        const Maxima middle = row_at((strip * kStrip + r) * 2 + 1);
+        const Maxima below = row_at((strip * kStrip + r) * 2 + 2);
         *reinterpret_cast<uint4*>(dst + static_cast<std::int64_t>(r) * job.pooled_w * kN) =
-            larger(larger(above, middle), below);
+            bytes_of(larger(above, middle, below));
         above = below;
       }
     }

@@ -104,9 +104,11 @@ __device__ __forceinline__ void store_tile(const CUtensorMap& map, std::uint32_t
 __device__ __forceinline__ void bulk_commit() {
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
-// Until the sources of the thread's groups may be overwritten; until their results are there.
+// Until the sources of all but the thread's latest groups may be overwritten; until the results of
+// all are there.
+template <int kPending>
 __device__ __forceinline__ void bulk_wait_read() {
-  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
 }
 __device__ __forceinline__ void bulk_wait() {
   asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
