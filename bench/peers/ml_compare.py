@@ -241,13 +241,15 @@ def kmeans(x, y, options, report) -> dict:
     for name in chosen:
         entry = report["fit"][name]
         entry["seconds_of_iteration"] = entry["seconds_min"] / max(same[name]["n_iter"], 1)
-    whole = {name: fit(kind, max_iter=300) for name, kind in chosen.items()}
-    report["converged"] = {
-        name: {"n_iter": int(m.n_iter_), "inertia": float(m.inertia_),
-               "labels_equal": float((m.labels_ == whole["scikit-learn"].labels_).mean())}
-        for name, m in whole.items()}
-    calls = {name: (lambda kind=kind: fit(kind, max_iter=300)) for name, kind in chosen.items()}
-    report["fit_to_convergence"] = summary(turns(calls, options.rounds, options.budget))
+    whole = {name: fit(kind, **(fixed if options.brief else {"max_iter": 300}))
+             for name, kind in chosen.items()}
+    if not options.brief:
+        report["converged"] = {
+            name: {"n_iter": int(m.n_iter_), "inertia": float(m.inertia_),
+                   "labels_equal": float((m.labels_ == whole["scikit-learn"].labels_).mean())}
+            for name, m in whole.items()}
+        calls = {name: (lambda kind=kind: fit(kind, max_iter=300)) for name, kind in chosen.items()}
+        report["fit_to_convergence"] = summary(turns(calls, options.rounds, options.budget))
     calls = {name: (lambda m=m: m.predict(x)) for name, m in whole.items()}
     report["predict"] = summary(turns(calls, 2 * options.rounds, options.budget / 4), len(x))
     if options.plusplus:
