@@ -235,7 +235,7 @@ template <int kPixels, int kDepth>
   s = {weights, taps};
 }
 
-template <int kPixels>
+template <ConvResult kMode, bool kPlain, int kPixels>
 void conv_tile(const ConvPanel& panel, const ConvPixels& px, std::int64_t first) {
   const std::uint8_t* src[kPixels];
   Sums<kPixels> acc;
@@ -253,18 +253,12 @@ void conv_tile(const ConvPanel& panel, const ConvPixels& px, std::int64_t first)
   add_groups<kPixels, 2>(acc, src, stream, panel.groups[2]);
   add_groups<kPixels, 1>(acc, src, stream, panel.groups[3]);
   const Finish f = finish_of(panel.m, px);
-  if (is_plain(panel, px)) {
-    const bool residual = px.result == ConvResult::kBytesResidual;
+  if constexpr (kPlain) {
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; p += 2) {
       const int next = p + 1 < kPixels ? p + 1 : p;
-      if (residual) {
-        finish_plain<ConvResult::kBytesResidual>(acc.lo[p], acc.hi[p], acc.lo[next], acc.hi[next],
-                                                 f, px, first + p, first + next);
-      } else {
-        finish_plain<ConvResult::kBytes>(acc.lo[p], acc.hi[p], acc.lo[next], acc.hi[next], f, px,
-                                         first + p, first + next);
-      }
+      finish_plain<kMode>(acc.lo[p], acc.hi[p], acc.lo[next], acc.hi[next], f, px, first + p,
+                          first + next);
     }
     return;
   }
@@ -274,19 +268,27 @@ void conv_tile(const ConvPanel& panel, const ConvPixels& px, std::int64_t first)
   }
 }
 
-void conv(const ConvPanel* panel, const ConvPixels* px) {
+// kMode matters to the plain way out only.
+template <ConvResult kMode, bool kPlain>
+void conv_all(const ConvPanel& panel, const ConvPixels& px) {
   std::int64_t i = 0;
-  for (; i + kTile <= px->count; i += kTile) conv_tile<kTile>(*panel, *px, i);
-  switch (px->count - i) {
+  for (; i + kTile <= px.count; i += kTile) conv_tile<kMode, kPlain, kTile>(panel, px, i);
+  switch (px.count - i) {
     case 3:
-      return conv_tile<3>(*panel, *px, i);
+      return conv_tile<kMode, kPlain, 3>(panel, px, i);
     case 2:
-      return conv_tile<2>(*panel, *px, i);
+      return conv_tile<kMode, kPlain, 2>(panel, px, i);
     case 1:
-      return conv_tile<1>(*panel, *px, i);
+      return conv_tile<kMode, kPlain, 1>(panel, px, i);
     default:
       return;
   }
+}
+
+void conv(const ConvPanel* panel, const ConvPixels* px) {
+  if (!is_plain(*panel, *px)) return conv_all<ConvResult::kBytes, false>(*panel, *px);
+  if (px->result == ConvResult::kBytes) return conv_all<ConvResult::kBytes, true>(*panel, *px);
+  conv_all<ConvResult::kBytesResidual, true>(*panel, *px);
 }
 
 // Two taps at a time: their bytes interleaved and widened are what vpmaddwd multiplies.
