@@ -289,6 +289,12 @@ ServerSearch search_server_rate(SystemUnderTest& system, LoadSettings settings, 
   for (int i = 0; low > 0 && i < kMostConfirmations && !cancelled(); ++i, low *= 0.98) {
     settings.rate = low;
     if (sustains(settings)) break;
+    // The bound was kept, the time was not enough: at a lower rate as many queries take longer
+    // still.
+    const LoadResult& last = search.tried.back();
+    if (last.interrupted && quantile(last.latencies, settings.quantile) <= settings.latency_bound) {
+      break;
+    }
   }
   search.best.settings = settings;
   if (!search.tried.empty()) search.best = search.tried.back();

@@ -234,6 +234,7 @@ ordered_json run_peers(const Model& model, const PeerOptions& options, const std
                 fmt::format("--peers: {} ended with status {}", options.script, status));
   }
   json.erase("schema");
+  json.erase("command");  // of temporary files; the run's own says how to repeat it
   json.erase("machine");
   return json;
 }

@@ -117,8 +117,8 @@ void judge(LoadResult& result) {
     result.metric = 1e3 * estimate;
   }
   if (result.interrupted) {
-    no(fmt::format("ended after {:.1f} s, before {:g} s and {} queries were reached",
-                   result.seconds, settings.min_seconds, settings.min_queries));
+    no(fmt::format("ended after {:.1f} s and {} queries; {:g} s and {} queries are asked",
+                   result.seconds, result.queries, settings.min_seconds, settings.min_queries));
   } else if (settings.scenario != Scenario::kConcurrency && discards == 0) {
     no(fmt::format("{} queries are too few for {} with 99 % confidence: {} are needed", count,
                    percentile, early_stopping_least(settings.quantile)));

@@ -15,6 +15,8 @@ mkdir -p "$build/page"
   --json "$build/page/bench.json" >/dev/null
 "$build/pronghorn" report "$build/page/bench.json" "$build/page/bench.json" \
   --html "$build/page/compared.html" >/dev/null
-for page in bench compared; do
+# A run with peers takes minutes, so a stored one (of a busy machine: no figures to cite).
+"$build/pronghorn" report tests/page/peers.json --html "$build/page/peers.html" >/dev/null
+for page in bench compared peers; do
   "$venv/bin/python" tests/page/page_test.py "$build/page/$page.html" "$build/page/$page"
 done
