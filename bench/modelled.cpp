@@ -61,6 +61,10 @@ std::string modelled_table(const nlohmann::ordered_json& figures) {
         b.at("batch").get<int>(), b.at("cycles").get<std::int64_t>(),
         100 * b.at("utilisation").get<double>(), b.at("images_per_second").get<double>(),
         b.at("latency_ms").get<double>());
+    if (const auto rtl = b.find("rtl_cycles"); rtl != b.end()) {
+      text +=
+          fmt::format("           {:>9} cycles of the RTL, simulated\n", rtl->get<std::int64_t>());
+    }
   }
   return text;
 }

@@ -62,7 +62,18 @@ struct Flags {
   std::string peers_python;
   bool watch = false;
   TaskFlags task;
+  std::string port;
 };
+
+// The device's name with the port of --port: fpga:PORT, and a configuration that was named.
+std::string with_port(const std::string& device, const std::string& port) {
+  if (port.empty()) return device;
+  if (device.empty() || device == "fpga") return "fpga:" + port;
+  if (device.rfind("fpga::", 0) == 0) return "fpga:" + port + device.substr(5);
+  throw Error(PH_INVALID_ARGUMENT,
+              fmt::format("--port {} goes with --device fpga or fpga::CONFIGURATION, not {}", port,
+                          device));
+}
 
 // A device without a clock of its own is verified and its counted cycles are shown; nothing is
 // timed.
@@ -74,6 +85,7 @@ bool show_modelled(const Flags& flags, const Context& context, const Model& mode
   if (!figures) return false;
   constexpr int kImages = 2;
   bench::verify_modelled(model, session, kImages);
+  figures = bench::modelled_figures(session);  // with what a simulator counted
   fmt::print("verified: the same bytes as device reference on {} images\n\n{}", kImages,
              bench::modelled_table(*figures));
   nlohmann::ordered_json json{{"schema", bench::kSchema},
@@ -489,6 +501,8 @@ void add_bench(CLI::App& app, Context& context) {
   flags->resize.add(*command);
   flags->device.add(*command);
   flags->task.add(*command);
+  command->add_option("--port", flags->port, "Of device fpga: model, verilator (the RTL) or xrt")
+      ->check(CLI::IsMember({"model", "verilator", "xrt"}));
   add_load_options(*command, *flags);
   add_output_options(*command, *flags);
   command
@@ -501,6 +515,7 @@ void add_bench(CLI::App& app, Context& context) {
   command->footer("Example:\n  pronghorn bench --batch 1,32 --images photos/ --json bench.json");
   command->callback([flags, command, &context] {
     apply_preset(*command, *flags);
+    flags->device.device = with_port(flags->device.device, flags->port);
     run_bench(*flags, context);
   });
 }

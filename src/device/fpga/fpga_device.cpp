@@ -29,6 +29,16 @@ const Configuration& configuration(std::string_view name) {
 
 std::unique_ptr<Port> open_port(const std::string& name, const Configuration& c, int threads) {
   if (name == "model") return make_model_port(c, threads);
+  if (name == "verilator") {
+#ifdef PRONGHORN_RTL_SIMULATOR
+    return make_verilator_port(c);
+#else
+    base::fail(base::Status::kUnavailable,
+               "FPGA port verilator: this build has no simulator; install Verilator and configure "
+               "with -DPRONGHORN_RTL_SIMULATOR={} (docs/fpga.md)",
+               c.name);
+#endif
+  }
   const char* bitstream = std::getenv("PRONGHORN_XCLBIN");
   return make_xrt_port(c, bitstream != nullptr ? bitstream : "");
 }
@@ -52,7 +62,9 @@ class FpgaDevice final : public Device {
     p.name = name_;
     p.description =
         fmt::format("{} overlay, {} products a cycle, {}", c_.name, c_.oc * c_.ic * c_.px,
-                    port_ == "model" ? "modelled (no card)" : "card");
+                    port_ == "model"       ? "modelled (no card)"
+                    : port_ == "verilator" ? "simulated RTL (no card)"
+                                           : "card");
     p.isa = port_;
     p.cores = 1;
     p.clock_hz = 1e6 * c_.logic_mhz;
@@ -87,15 +99,14 @@ std::unique_ptr<Device> make_device(const std::string& name) {
     const std::size_t second = name.find(':', first + 1);
     port = name.substr(first + 1, second == std::string::npos ? second : second - first - 1);
     if (second != std::string::npos) wanted = name.substr(second + 1);
-    if (port != "model" && port != "xrt") {
+    if (port != "model" && port != "verilator" && port != "xrt") {
       base::fail(base::Status::kInvalidArgument,
-                 "FPGA port \"{}\": there are model and xrt (verilator runs in the RTL's tests)",
-                 port);
+                 "FPGA port \"{}\": there are model, verilator and xrt", port);
     }
   }
   const Configuration& c = configuration(wanted);
   if (port.empty()) port = has_card(c) ? "xrt" : "model";
-  if (port == "xrt") open_port(port, c, 1);  // says now what is missing
+  if (port != "model") open_port(port, c, 1);  // says now what is missing
   return std::make_unique<FpgaDevice>(name, port, c);
 }
 

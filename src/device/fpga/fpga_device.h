@@ -11,9 +11,9 @@
 namespace pronghorn::device::fpga {
 
 // "fpga" takes a card when there is one, else the model; "fpga:PORT" or "fpga:PORT:CONFIGURATION"
-// chooses: port model or xrt, configuration one of rtl/configs.toml (u250 when left out). Throws
-// Error(kInvalidArgument) naming what there is, Error(kUnavailable) when a card is asked for and
-// there is none.
+// chooses: port model, verilator or xrt, configuration one of rtl/configs.toml (u250 when left
+// out). Throws Error(kInvalidArgument) naming what there is, Error(kUnavailable) when a card is
+// asked for and there is none.
 std::unique_ptr<Device> make_device(const std::string& name = "fpga");
 
 }  // namespace pronghorn::device::fpga

@@ -75,6 +75,7 @@ void FpgaProgram::run(Loaded& loaded, const Submission& submission, int first, i
     pack_input(plan, i, pixels + first * image, images, loaded.input.data());
   }
   const RunReport report = port_->run(loaded.words, {plan.model, loaded.input, loaded.output});
+  loaded.cycles = report.cycles;
   for (std::size_t i = 0; i < g.outputs.size(); ++i) {
     const graph::Value& value = g.value(g.outputs[i]);
     const auto image = value.shape.size() * static_cast<std::int64_t>(graph::size_of(value.dtype));
@@ -133,6 +134,7 @@ std::string FpgaProgram::details() const {
     nlohmann::ordered_json entry;
     entry["batch"] = batch;
     entry["cycles"] = loaded.counted.cycles;
+    if (port_->name() == "verilator" && loaded.cycles > 0) entry["rtl_cycles"] = loaded.cycles;
     entry["utilisation"] = static_cast<double>(graph::macs(g)) * batch / (cycles * products);
     entry["array_busy"] = static_cast<double>(loaded.counted.steps) / cycles;
     entry["images_per_second"] = batch * hz / cycles;

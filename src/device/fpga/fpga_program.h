@@ -33,7 +33,8 @@ class FpgaProgram final : public Program {
     Plan plan;
     std::vector<std::uint64_t> words;
     std::vector<std::byte> input, output;
-    RunReport counted;  // by the formulas
+    RunReport counted;        // by the formulas
+    std::int64_t cycles = 0;  // of the last run, by the port
   };
   void run(Loaded& loaded, const Submission& submission, int first, int images);
 

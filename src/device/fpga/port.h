@@ -52,6 +52,10 @@ std::unique_ptr<Port> make_model_port(const Configuration& c, int threads);
 // and configuration do not match, naming both.
 std::unique_ptr<Port> make_xrt_port(const Configuration& c, const std::string& bitstream);
 
+// The RTL, simulated; in builds with PRONGHORN_RTL_SIMULATOR only. Throws Error(kUnavailable) when
+// they were built for another configuration.
+std::unique_ptr<Port> make_verilator_port(const Configuration& c);
+
 // The formulas alone. Throws Error(kCorrupt) when a command waits for one that never completes.
 RunReport count_cycles(const Configuration& c, std::span<const Command> commands);
 
