@@ -125,6 +125,8 @@ TEST(FpgaDevice, NamesAreChecked) {
   EXPECT_NE(fault("fpga:model:u9").find("u250"), std::string::npos);
   EXPECT_NE(fault("fpga:usb").find("xrt"), std::string::npos);
   EXPECT_EQ(fault("fpga:model:u280"), "");
+  // No build simulates u280; the refusal says how to make one that does.
+  EXPECT_NE(fault("fpga:verilator:u280").find("-DPRONGHORN_RTL_SIMULATOR=u280"), std::string::npos);
 }
 
 // Without XRT in the build, or with it and no bitstream, or with another configuration's.
