@@ -242,3 +242,12 @@ def test_the_report_is_written_whole(tmp_path):
     report = json.loads(path.read_text(encoding="utf-8"))
     assert report["schema"] == "pronghorn-hook-report-1" and report["rows"][0]["rows"] == 7
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_children_after_uninstall_count_for_themselves():
+    """Or a program that one of them hooks would leave its report to a process that asks for none."""
+    program = ("import os, pronghorn; pronghorn.install(); folder = os.environ['PRONGHORN_REPORT_FOLDER'];"
+               "pronghorn.uninstall(); assert not [v for v in os.environ if v.startswith('PRONGHORN')];"
+               "pronghorn.install(); assert os.environ['PRONGHORN_REPORT_FOLDER'] == folder")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PRONGHORN")}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)

@@ -117,6 +117,7 @@ class Hook:
         self._attached.clear()
         self._told.clear()
         self.profiles.clear()
+        self.ledger.unshare()
         self.installed = False
         for name, value in self._environment.items():
             if value is None:

@@ -179,15 +179,14 @@ class Ledger:
     def share(self) -> None:
         """Makes the folder that children of this process write to, and names it to them."""
         if self._children is None:
-            self._own_folder = tempfile.mkdtemp(prefix="pronghorn-report-")
-            self._children = os.environ[_FOLDER] = self._own_folder
+            self._own_folder = self._children = tempfile.mkdtemp(prefix="pronghorn-report-")
             atexit.register(self._remove_folder, self._owner)
+        os.environ[_FOLDER] = self._children
 
     def unshare(self) -> None:
+        """New children are not told any more; what earlier ones wrote still counts."""
         if self._own_folder is not None and os.getpid() == self._owner:
-            self._remove_folder(self._owner)
             os.environ.pop(_FOLDER, None)
-            self._own_folder = self._children = None
 
     def flush(self) -> None:
         """Writes this process's counts now, when it is a child and they changed."""
