@@ -93,6 +93,21 @@ void Figure::stop_if_cancelled() const {
   if (setting_.cancelled && setting_.cancelled()) throw Error(PH_CANCELLED, "interrupted");
 }
 
+void Stages::add(const ClassifyStats& stats, std::int64_t good) {
+  wall_seconds += stats.wall_seconds;
+  read_seconds += stats.read_seconds;
+  decode_seconds += stats.decode_seconds - stats.resize_seconds;
+  resize_seconds += stats.resize_seconds;
+  copy_seconds += stats.copy_seconds;
+  infer_seconds += stats.infer_seconds - stats.copy_seconds - stats.result_seconds;
+  top5_seconds += stats.result_seconds;
+  engine_seconds += stats.engine_seconds;
+  lane_seconds += stats.lane_seconds;
+  images += good;
+  engine_images += stats.engine_images;
+  engine_returned += stats.engine_returned;
+}
+
 Measurement Figure::result() const {
   Measurement result = measured_;
   result.judged = judge_rounds(result.rounds, result.plan);
@@ -105,7 +120,7 @@ Measurement Figure::result() const {
         static_cast<double>(result.dataset->images) / result.dataset->seconds;
   }
   result.latency = summarize(result.batch_seconds);
-  if (result.stages && result.stages->wall_seconds > 0) {
+  if (result.stages && result.stages->wall_seconds > 0 && !result.decode_limit) {
     result.of_ideal =
         result.stages->busy_seconds() / (result.stages->wall_seconds * setting_.threads);
   }

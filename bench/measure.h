@@ -23,11 +23,25 @@ struct Stages {
   double wall_seconds = 0, read_seconds = 0, decode_seconds = 0, resize_seconds = 0;
   double copy_seconds = 0;  // to and from the device's own memory
   double infer_seconds = 0, top5_seconds = 0;
+  // Of devices that take part in the input path: waited for their JPEG engine, and for their copies
+  // and resize.
+  double engine_seconds = 0, lane_seconds = 0;
   std::int64_t images = 0;
+  std::int64_t engine_images = 0;    // decoded by the engine
+  std::int64_t engine_returned = 0;  // taken up by its threads, decoded by the processor
   double busy_seconds() const {
     return read_seconds + decode_seconds + resize_seconds + copy_seconds + infer_seconds +
            top5_seconds;
   }
+  void add(const ClassifyStats& stats, std::int64_t good);
+};
+
+// What the decoders of a real measurement do with nothing behind them: the same images over the
+// same threads and the same engine, decoded and dropped, each round beside one of the measurement.
+struct DecodeLimit {
+  std::vector<double> rates;   // images a second of each round
+  std::vector<double> shares;  // of the measured round beside each, rate over rate
+  Stages stages;
 };
 
 struct Dataset {
@@ -49,8 +63,9 @@ struct Measurement {
   Latency latency;                    // of one batch, from its bytes or tensors to all its results
   std::optional<Stages> stages;       // real only
   std::optional<Dataset> dataset;     // instead of rounds by time
+  std::optional<DecodeLimit> decode_limit;  // real only, where the device takes part in the input
   // real only: images_per_second divided by what the stages would give with nothing lost between
-  // them, threads / (seconds of all stages of one image).
+  // them, threads / (seconds of all stages of one image); 0 where a device takes part in the input.
   double of_ideal = 0;
 };
 
@@ -62,6 +77,8 @@ struct Setting {
   RoundPlan plan;
   std::int64_t dataset = 0;         // real throughput over exactly so many images; 0: by time
   std::function<bool()> cancelled;  // polled between runs; then Error(PH_CANCELLED)
+  bool processor_decodes = false;   // a device's JPEG engine is left out
+  bool decode_limit = false;        // is measured beside real throughput
 };
 
 // One figure that is measured round by round, so that several can take turns.

@@ -25,8 +25,9 @@ class RealFigure : public Figure {
         guess_(std::move(guess)),
         on_result_(std::move(on_result)),
         top_(static_cast<int>(std::min<std::int64_t>(5, setting.session.classes()))),
-        options_{batch, setting.threads, false} {
+        options_{batch, setting.threads, false, setting.processor_decodes} {
     measured_.stages = Stages{};
+    if (setting.decode_limit) measured_.decode_limit = DecodeLimit{};
   }
 
   void round() override {
@@ -41,6 +42,7 @@ class RealFigure : public Figure {
     round.rate = static_cast<double>(good_) / stats_.wall_seconds;
     add_stages();
     add(std::move(round));
+    if (measured_.decode_limit) decode(setting_.images.repeat(steps * step()));
     time_batches(rate());
   }
 
@@ -52,19 +54,37 @@ class RealFigure : public Figure {
   double warm_up() {
     const double rate = has_rounds() ? this->rate() : guess_();
     const double step_seconds = static_cast<double>(step()) / std::max(1e-3, rate);
-    if (!has_rounds() && step_seconds < kLongPass) classify(setting_.images.repeat(step()));
+    if (!has_rounds() && step_seconds < kLongPass) {
+      classify(setting_.images.repeat(step()));
+      if (measured_.decode_limit) classify(setting_.images.repeat(step()), true);
+    }
     return step_seconds;
   }
 
-  void classify(const Source& source) {
+  void classify(const Source& source, bool decode_only = false) {
     good_ = 0;
-    stats_ =
-        setting_.session.classify(source, setting_.resize, options_, [this](const Result& result) {
-          if (setting_.cancelled && setting_.cancelled()) return false;
-          if (result.error == nullptr) take(result);
-          return true;
-        });
+    ClassifyOptions options = options_;
+    options.decode_only = decode_only;
+    stats_ = setting_.session.classify(source, setting_.resize, options, [&](const Result& result) {
+      if (setting_.cancelled && setting_.cancelled()) return false;
+      if (result.error != nullptr) return true;
+      if (decode_only) {
+        ++good_;
+      } else {
+        take(result);
+      }
+      return true;
+    });
     if (good_ == 0) throw Error(PH_CORRUPT, "not one image could be decoded");
+  }
+
+  // The decoders alone, beside the last round.
+  void decode(const Source& source) {
+    classify(source, true);
+    DecodeLimit& limit = *measured_.decode_limit;
+    limit.rates.push_back(static_cast<double>(good_) / stats_.wall_seconds);
+    limit.shares.push_back(rate() / limit.rates.back());
+    limit.stages.add(stats_, good_);
   }
 
   virtual void take(const Result& result) {
@@ -75,17 +95,7 @@ class RealFigure : public Figure {
     on_result_(original);
   }
 
-  void add_stages() {
-    Stages& stages = *measured_.stages;
-    stages.wall_seconds += stats_.wall_seconds;
-    stages.read_seconds += stats_.read_seconds;
-    stages.decode_seconds += stats_.decode_seconds - stats_.resize_seconds;
-    stages.resize_seconds += stats_.resize_seconds;
-    stages.copy_seconds += stats_.copy_seconds;
-    stages.infer_seconds += stats_.infer_seconds - stats_.copy_seconds - stats_.result_seconds;
-    stages.top5_seconds += stats_.result_seconds;
-    stages.images += good_;
-  }
+  void add_stages() { measured_.stages->add(stats_, good_); }
 
   // Latency: bytes to labels of one batch with nothing else going on. One image is decoded here and
   // inferred by all threads; a batch goes through the pipeline as it would in use. One that is
@@ -160,6 +170,7 @@ class DatasetFigure final : public RealFigure {
     }
     keep();
     add_stages();
+    measured_.decode_limit.reset();  // would take as long again
     time_batches(result().images_per_second);
   }
 

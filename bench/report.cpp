@@ -12,6 +12,28 @@ std::string gibibytes(std::int64_t bytes) {
   return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1 << 30));
 }
 
+ordered_json to_json(const Stages& stages, bool device_takes_part) {
+  ordered_json json{{"images", stages.images},
+                    {"wall_seconds", stages.wall_seconds},
+                    {"read_seconds", stages.read_seconds},
+                    {"decode_seconds", stages.decode_seconds},
+                    {"resize_seconds", stages.resize_seconds},
+                    {"copy_seconds", stages.copy_seconds},
+                    {"infer_seconds", stages.infer_seconds},
+                    {"top5_seconds", stages.top5_seconds}};
+  if (device_takes_part) {
+    json["engine_seconds"] = stages.engine_seconds;
+    json["lane_seconds"] = stages.lane_seconds;
+    json["engine_images"] = stages.engine_images;
+    json["engine_returned"] = stages.engine_returned;
+  }
+  return json;
+}
+
+double percent_of(std::int64_t part, std::int64_t whole) {
+  return whole > 0 ? 1e2 * static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
 }  // namespace
 
 ordered_json to_json(const Machine& machine) {
@@ -76,16 +98,16 @@ ordered_json to_json(const Measurement& measurement) {
   }
   if (!measurement.warmup_ms.empty()) json["warmup_ms"] = measurement.warmup_ms;
   if (measurement.stages) {
-    const Stages& stages = *measurement.stages;
-    json["stages"] = {{"images", stages.images},
-                      {"wall_seconds", stages.wall_seconds},
-                      {"read_seconds", stages.read_seconds},
-                      {"decode_seconds", stages.decode_seconds},
-                      {"resize_seconds", stages.resize_seconds},
-                      {"copy_seconds", stages.copy_seconds},
-                      {"infer_seconds", stages.infer_seconds},
-                      {"top5_seconds", stages.top5_seconds}};
-    json["of_ideal"] = measurement.of_ideal;
+    json["stages"] = to_json(*measurement.stages, measurement.decode_limit.has_value());
+    if (measurement.of_ideal > 0) json["of_ideal"] = measurement.of_ideal;
+  }
+  if (measurement.decode_limit && !measurement.decode_limit->rates.empty()) {
+    const DecodeLimit& limit = *measurement.decode_limit;
+    json["decode_limit"] = {{"images_per_second", quantile(limit.rates, 0.5)},
+                            {"round_images_per_second", limit.rates},
+                            {"reached", quantile(limit.shares, 0.5)},
+                            {"round_reached", limit.shares},
+                            {"stages", to_json(limit.stages, true)}};
   }
   return json;
 }
@@ -93,10 +115,13 @@ ordered_json to_json(const Measurement& measurement) {
 ordered_json to_json(const Report& report, const std::string& command) {
   ordered_json json{{"schema", kSchema}, {"command", command}};
   json["machine"] = to_json(report.machine);
-  json["device"] = {
-      {"name", report.device.name},    {"description", report.device.description},
-      {"isa", report.device.isa},      {"threads", report.threads},
-      {"precision", report.precision}, {"session_memory_bytes", report.session_memory_bytes}};
+  json["device"] = {{"name", report.device.name},
+                    {"description", report.device.description},
+                    {"isa", report.device.isa},
+                    {"threads", report.threads},
+                    {"precision", report.precision},
+                    {"decoders", report.decoders},
+                    {"session_memory_bytes", report.session_memory_bytes}};
   json["model"] = {{"name", report.model.name},
                    {"format", report.model.format},
                    {"quantized", report.model.quantized},
@@ -183,10 +208,22 @@ std::string table_row(const Measurement& measurement) {
                          s.read_seconds * scale, s.decode_seconds * scale, s.resize_seconds * scale,
                          s.copy_seconds * scale, s.infer_seconds * scale, s.top5_seconds * scale);
   }
-  return fmt::format("{:<8} {:>5} {:>12.2f} {:>10.2f}   {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f}  {}\n",
-                     measurement.kind, measurement.batch, measurement.images_per_second,
-                     measurement.images_per_second_best, latency.p50, latency.p90, latency.p99,
-                     latency.p999, stages);
+  std::string row =
+      fmt::format("{:<8} {:>5} {:>12.2f} {:>10.2f}   {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f}  {}\n",
+                  measurement.kind, measurement.batch, measurement.images_per_second,
+                  measurement.images_per_second_best, latency.p50, latency.p90, latency.p99,
+                  latency.p999, stages);
+  if (measurement.decode_limit && !measurement.decode_limit->rates.empty()) {
+    const DecodeLimit& limit = *measurement.decode_limit;
+    const Stages& real = *measurement.stages;
+    row += fmt::format(
+        "{:<8} {:>5} {:>12.2f} {:>10}   decoders alone: {:.1f} % of that reached. Of the images of "
+        "real, the engine decoded {:.1f} %; {} went back to the processor\n",
+        "decode", measurement.batch, quantile(limit.rates, 0.5), "",
+        1e2 * quantile(limit.shares, 0.5), percent_of(real.engine_images, real.images),
+        real.engine_returned);
+  }
+  return row;
 }
 
 }  // namespace pronghorn::bench

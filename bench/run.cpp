@@ -264,6 +264,11 @@ Report run(const Model& model, const Options& options) {
   top_k(session.run(first), static_cast<int>(std::min<std::int64_t>(5, session.classes())));
   report.first_result_seconds = seconds_since_start();
 
+  report.decoders = nlohmann::ordered_json::parse(session.decoders());
+  if (options.processor_decodes && !report.decoders["engine"].is_null()) {
+    report.decoders["engine"] = nullptr;
+    report.decoders["missing"] = "left out by --decoders processor";
+  }
   report.machine = this_machine();
   if (options.images.empty()) {
     const std::vector<Photograph> photographs =
@@ -295,8 +300,15 @@ Report run(const Model& model, const Options& options) {
   plan.seconds = options.seconds;
   plan.most_seconds = options.most_seconds > 0 ? options.most_seconds : 4 * options.seconds;
   plan.repeats = options.repeats;
-  const Setting setting{session, images,          options.resize,   report.threads,
-                        plan,    options.dataset, options.cancelled};
+  const Setting setting{.session = session,
+                        .images = images,
+                        .resize = options.resize,
+                        .threads = report.threads,
+                        .plan = plan,
+                        .dataset = options.dataset,
+                        .cancelled = options.cancelled,
+                        .processor_decodes = options.processor_decodes,
+                        .decode_limit = report.decoders.value("resize", "") == "device"};
   Judge judge(options.class_of);
   Meters meters = open_rapl();
   if (session.energy()) {

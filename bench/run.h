@@ -40,6 +40,7 @@ struct Report {
   Resize resize;
   ImagesUsed images;
   Verified verified;
+  nlohmann::ordered_json decoders;  // ph_session_decoders; of the device in use
   double first_result_seconds = 0;  // from process start to the first image's labels
   std::int64_t peak_rss_bytes = 0;
   std::int64_t session_memory_bytes = 0;
@@ -62,7 +63,8 @@ struct Options {
   double most_seconds = 0;  // for each that does not settle; 0: four times `seconds`
   int repeats = 2;          // parts of the run whose medians must agree
   std::vector<std::string> kinds = {"device", "real"};
-  std::int64_t dataset = 0;  // real throughput over exactly so many images; 0: by time
+  bool processor_decodes = false;  // a device's JPEG engine is left out
+  std::int64_t dataset = 0;        // real throughput over exactly so many images; 0: by time
   ScenarioOptions scenarios;
   std::vector<int> concurrency;  // empty: not measured; so with the following
   std::vector<double> rates;

@@ -36,6 +36,7 @@ struct Flags {
   ResizeFlags resize;
   DeviceFlags device;
   std::string hint;
+  std::string decoders = "all";
   bool profile = false;
   std::string json;
   std::string report;
@@ -260,6 +261,7 @@ void run_bench(const Flags& flags, Context& context) {
   options.threads = flags.device.threads;
   options.hint = flags.hint;
   options.precision = flags.device.precision;
+  options.processor_decodes = flags.decoders == "processor";
   options.seconds = flags.seconds;
   options.most_seconds = flags.most_seconds;
   options.repeats = flags.repeats;
@@ -315,6 +317,13 @@ void run_bench(const Flags& flags, Context& context) {
     }
     text += fmt::format("  {:<10} {} {}\n", "resize", report.resize.mode,
                         report.resize.nearest ? "nearest" : "bilinear");
+    if (report.decoders.value("resize", "") == "device") {
+      text += report.decoders["engine"].is_null()
+                  ? fmt::format("  {:<10} the processor alone: {}\n", "decoders",
+                                report.decoders["missing"].get<std::string>())
+                  : fmt::format("  {:<10} {}, and the processor\n", "decoders",
+                                report.decoders["engine"].get<std::string>());
+    }
     text +=
         fmt::format("  {:<10} {:.3f} s after start\n\n", "1st result", report.first_result_seconds);
     show(text);
@@ -505,6 +514,12 @@ void add_bench(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"model", "verilator", "xrt"}));
   add_load_options(*command, *flags);
   add_output_options(*command, *flags);
+  command
+      ->add_option("--decoders", flags->decoders,
+                   "all: the device's JPEG engine, where there is one, and the processor; "
+                   "processor: that alone")
+      ->check(CLI::IsMember({"all", "processor"}))
+      ->capture_default_str();
   command
       ->add_option("--hint", flags->hint,
                    "throughput: an image keeps to one thread; latency: all share each image; "

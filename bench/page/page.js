@@ -235,7 +235,7 @@ function throughput() {
   if (!staged.length) return;
   box.append(el('h3', {}, 'Where the time of a photograph goes'),
     el('p', {className: 'note'}, 'Processor time of each stage, summed over threads. Copying is to and from the memory of a device; a processor has none to make.'));
-  const names = [['read', '--third'], ['decode', '--device'], ['resize', '--fourth'], ['copy', '--soft'], ['infer', '--real'], ['top5', '--accent']]
+  const names = [['read', '--third'], ['decode', '--device'], ['resize', '--fourth'], ['copy', '--soft'], ['infer', '--real'], ['top5', '--accent'], ['engine', '--ink'], ['lane', '--line']]
     .filter(([stage]) => staged.some(r => r.stages[stage + '_seconds'] !== undefined));
   const ms = (r, stage) => 1e3 * r.stages[stage + '_seconds'] / r.stages.images;
   const wide = el('div', {className: 'pair'});
@@ -250,6 +250,14 @@ function throughput() {
       {text: num(r.of_ideal, 3), value: r.of_ideal}];
   }), 'Stages of one photograph'));
   box.append(wide);
+  const limited = results.filter(r => r.decode_limit);
+  if (!limited.length) return;
+  box.append(table(['batch', 'real images/s', 'decoders alone', 'reached', 'by the engine', 'returned by it'], limited.map(r => {
+    const engine = r.stages.engine_images / r.stages.images;
+    return [r.batch, r.images_per_second, r.decode_limit.images_per_second,
+      {text: percent(r.decode_limit.reached), value: r.decode_limit.reached},
+      {text: percent(engine), value: engine}, r.stages.engine_returned];
+  }), 'Real throughput and the decode limit'));
 }
 
 function scenarioParts() {

@@ -280,6 +280,11 @@ PH_API ph_status ph_session_details(ph_session* session, char** json);
  * 0.4. */
 PH_API ph_status ph_session_listing(ph_session* session, char** text);
 
+/* Who decodes and resizes photographs for this session, as a JSON object: `engine`, the name of the
+ * device's decoder for JPEG, or null with the reason in `missing`; `resize`: "device" or
+ * "processor". Free with ph_string_free. Since 0.4. */
+PH_API ph_status ph_session_decoders(ph_session* session, char** json);
+
 /* The k best of n scores, best first; equal scores in order of index. probabilities (may be NULL)
  * get the softmax of all n. PH_INVALID_ARGUMENT unless 0 < k <= n. */
 PH_API ph_status ph_top_k(const float* scores, int64_t n, int32_t k, int64_t* indices,
@@ -304,6 +309,12 @@ typedef struct ph_classify_options {
   int32_t batch;   /* images inferred together; 0: 1 */
   int32_t threads; /* 0: as the session */
   int32_t strict;  /* 1: the first broken image fails the call with its error */
+  /* 1: the processor decodes every JPEG, also where the device has an engine for them; the answers
+   * are the same (docs/cuda.md). Since 0.4. */
+  int32_t processor_decodes;
+  /* 1: images are decoded by the same decoders and dropped, so that these can be timed alone: no
+   * resize, no inference; results have no outputs. Since 0.4. */
+  int32_t decode_only;
 } ph_classify_options;
 
 typedef struct ph_classify_stats { /* seconds are summed over threads, except wall */
@@ -314,6 +325,12 @@ typedef struct ph_classify_stats { /* seconds are summed over threads, except wa
   double copy_seconds;   /* of infer_seconds: to and from the device's own memory; 0 where it works
                             in the host's */
   double result_seconds; /* of infer_seconds: in on_result */
+  /* Of devices that take part in the input path: seconds that their lanes waited for the JPEG
+   * engine and for copies and resize; images that the engine decoded, and images that its lanes
+   * took up and the processor decoded (other kinds than baseline JPEGs, damaged ones). Since 0.4.
+   */
+  double engine_seconds, lane_seconds;
+  int64_t engine_images, engine_returned;
 } ph_classify_stats;
 
 /* Reads, decodes, resizes, infers, overlapped on all threads; memory is bounded. */

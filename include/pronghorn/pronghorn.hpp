@@ -431,6 +431,8 @@ struct ClassifyOptions {
   int batch = 1;
   int threads = 0;  // 0: as the session
   bool strict = false;
+  bool processor_decodes = false;
+  bool decode_only = false;
 };
 
 using ClassifyStats = ph_classify_stats;
@@ -545,8 +547,12 @@ class Session {
       std::exception_ptr thrown;
     } context{&on_result, classes_, nullptr};
     const ph_resize mode = resize.c();
-    const ph_classify_options c{sizeof(ph_classify_options), options.batch, options.threads,
-                                options.strict ? 1 : 0};
+    const ph_classify_options c{sizeof(ph_classify_options),
+                                options.batch,
+                                options.threads,
+                                options.strict ? 1 : 0,
+                                options.processor_decodes ? 1 : 0,
+                                options.decode_only ? 1 : 0};
     ph_classify_stats stats{};
     stats.struct_size = sizeof stats;
     const ph_status status = ph_classify(
@@ -582,6 +588,12 @@ class Session {
   std::string details() const {
     char* json = nullptr;
     check(ph_session_details(handle_.get(), &json));
+    return detail::take(json);
+  }
+  // Who decodes and resizes photographs, as a JSON object.
+  std::string decoders() const {
+    char* json = nullptr;
+    check(ph_session_decoders(handle_.get(), &json));
     return detail::take(json);
   }
   // The commands that the device runs; throws PH_UNSUPPORTED where there are none.

@@ -198,6 +198,27 @@ ph_status ph_session_listing(ph_session* session, char** text) {
   });
 }
 
+ph_status ph_session_decoders(ph_session* session, char** json) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(json, "json");
+    device::InputPath* const path = session->session->input_path();
+    nlohmann::ordered_json decoders{{"engine", nullptr}, {"missing", ""}, {"resize", "processor"}};
+    if (path == nullptr) {
+      decoders["missing"] = fmt::format(
+          "device {} takes no part in decoding; PRONGHORN_DEVICE_INPUT=1 "
+          "lets an NVIDIA GPU do so",
+          session->session->device().properties().name);
+    } else {
+      decoders["resize"] = "device";
+      const std::string engine = path->engine();
+      if (!engine.empty()) decoders["engine"] = engine;
+      decoders["missing"] = path->missing();
+    }
+    *json = capi::new_string(decoders.dump());
+  });
+}
+
 ph_status ph_top_k(const float* scores, int64_t n, int32_t k, int64_t* indices,
                    float* probabilities) {
   return capi::guard([&] {
@@ -230,7 +251,9 @@ ph_status ph_classify(ph_session* session, const ph_source* source, const ph_res
         .limits = {},
         .batch = given.batch == 0 ? 1 : given.batch,
         .threads = given.threads,
-        .strict = given.strict != 0};
+        .strict = given.strict != 0,
+        .engine = given.processor_decodes == 0,
+        .decode_only = given.decode_only != 0};
     const image::PipelineStats measured = runtime::classify(
         *session->session, *source->source, chosen, [&](const runtime::Result& r) {
           const ph_result result{.struct_size = sizeof(ph_result),
@@ -252,7 +275,11 @@ ph_status ph_classify(ph_session* session, const ph_source* source, const ph_res
                                    .encoded_bytes = measured.encoded_bytes,
                                    .resize_seconds = measured.resize_seconds,
                                    .copy_seconds = measured.copy_seconds,
-                                   .result_seconds = measured.result_seconds};
+                                   .result_seconds = measured.result_seconds,
+                                   .engine_seconds = measured.engine_seconds,
+                                   .lane_seconds = measured.lane_seconds,
+                                   .engine_images = measured.engine_images,
+                                   .engine_returned = measured.returned};
     capi::write_struct(filled, stats, "stats");
   });
 }

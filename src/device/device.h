@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "device/input_path.h"
 #include "device/learner.h"
 #include "graph/graph.h"
 
@@ -107,6 +108,9 @@ class Device {
   // Passes for machine learning on `threads` host threads (0: every core); nullptr where the device
   // has none.
   virtual std::unique_ptr<Learner> learner(int) { return nullptr; }
+  // Where photographs are decoded and resized for this device's programs; nullptr: on the processor
+  // alone. Lives as long as the device; may be used from many threads.
+  virtual InputPath* input_path() { return nullptr; }
   // 8-bit multiply-adds a second that the arithmetic units in use reach from registers, measured
   // now (about 0.1 s) on `threads` threads together; 0 where the device has no such measurement.
   virtual double measure_ceiling(int) { return 0; }

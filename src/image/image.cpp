@@ -150,12 +150,6 @@ void push_jpeg(JpegReader& reader, Resampler& resampler, double* resize_seconds)
   reader.finish();
 }
 
-// Both axes of what a mode makes of a picture of width x height.
-struct Plan {
-  Stretch x;
-  Stretch y;
-};
-
 // Half to even, as Python's round().
 int center_offset(int size, int wanted) {
   const int twice = size - wanted;
@@ -163,25 +157,8 @@ int center_offset(int size, int wanted) {
   return twice % 2 == 0 ? half : half + half % 2;
 }
 
-Plan make_plan(const ResizeMode& mode, int width, int height) {
-  if (mode.short_side == 0) return {whole(width, mode.width), whole(height, mode.width)};
-  const int shorter = std::min(width, height);
-  const int longer = std::max(width, height);
-  const double scaled = static_cast<double>(static_cast<std::int64_t>(mode.short_side) * longer) /
-                        static_cast<double>(shorter);
-  const int new_longer = static_cast<int>(std::min(scaled, 1e9));
-  const int new_width = width <= height ? mode.short_side : new_longer;
-  const int new_height = width <= height ? new_longer : mode.short_side;
-  Plan plan = {whole(width, new_width), whole(height, new_height)};
-  plan.x.wanted.begin = center_offset(new_width, mode.width);
-  plan.y.wanted.begin = center_offset(new_height, mode.width);
-  plan.x.wanted.end = plan.x.wanted.begin + mode.width;
-  plan.y.wanted.end = plan.y.wanted.begin + mode.width;
-  return plan;
-}
-
 // The strongest scaling which leaves at least as many pixels as the plan makes of them.
-int choose_denominator(const Plan& plan) {
+int choose_denominator(const ResizePlan& plan) {
   for (const int denominator : {8, 4, 2}) {
     if (plan.x.src / denominator >= plan.x.dst && plan.y.src / denominator >= plan.y.dst) {
       return denominator;
@@ -200,8 +177,8 @@ Stretch scaled(Stretch stretch, int size, int denominator, bool mirrored) {
   return stretch;
 }
 
-void resample(const Image& image, const Plan& plan, Interpolation interpolation, std::uint8_t* dst,
-              double* seconds = nullptr) {
+void resample(const Image& image, const ResizePlan& plan, Interpolation interpolation,
+              std::uint8_t* dst, double* seconds = nullptr) {
   const Lap lap(seconds);
   Resampler resampler(plan.x, plan.y, interpolation);
   push_image(image, resampler);
@@ -251,6 +228,23 @@ std::string to_string(const ResizeMode& mode) {
   return fmt::format("short:{},crop:{}", mode.short_side, mode.width);
 }
 
+ResizePlan plan_resize(const ResizeMode& mode, int width, int height) {
+  if (mode.short_side == 0) return {whole(width, mode.width), whole(height, mode.width)};
+  const int shorter = std::min(width, height);
+  const int longer = std::max(width, height);
+  const double scaled = static_cast<double>(static_cast<std::int64_t>(mode.short_side) * longer) /
+                        static_cast<double>(shorter);
+  const int new_longer = static_cast<int>(std::min(scaled, 1e9));
+  const int new_width = width <= height ? mode.short_side : new_longer;
+  const int new_height = width <= height ? new_longer : mode.short_side;
+  ResizePlan plan = {whole(width, new_width), whole(height, new_height)};
+  plan.x.wanted.begin = center_offset(new_width, mode.width);
+  plan.y.wanted.begin = center_offset(new_height, mode.width);
+  plan.x.wanted.end = plan.x.wanted.begin + mode.width;
+  plan.y.wanted.end = plan.y.wanted.begin + mode.width;
+  return plan;
+}
+
 namespace {
 
 Image decode_any(base::Bytes bytes, const std::string& name, const DecodeLimits& limits) {
@@ -266,15 +260,15 @@ void load_any(base::Bytes bytes, const std::string& name, const ResizeMode& mode
               const DecodeLimits& limits, double* resize_seconds) {
   if (is_png(bytes)) {
     const Image image = decode_png(bytes, name, limits);
-    resample(image, make_plan(mode, image.width, image.height), mode.interpolation, dst,
+    resample(image, plan_resize(mode, image.width, image.height), mode.interpolation, dst,
              resize_seconds);
     return;
   }
   if (!is_jpeg(bytes)) fail_format(bytes, name);
   JpegReader reader(bytes, name, limits);
   const Orientation& how = kOrientations[reader.orientation()];
-  Plan plan = how.exchange ? make_plan(mode, reader.height(), reader.width())
-                           : make_plan(mode, reader.width(), reader.height());
+  ResizePlan plan = how.exchange ? plan_resize(mode, reader.height(), reader.width())
+                                 : plan_resize(mode, reader.width(), reader.height());
   const int denominator = mode.scaled_decode ? choose_denominator(plan) : 1;
   if (reader.orientation() == 1) {
     reader.start(denominator);

@@ -27,6 +27,8 @@ constexpr std::size_t kExifPrefix = 6;  // "Exif", 0, 0
 // A pixel at a cut edge is made without its neighbour's chroma; so many are decoded and dropped.
 constexpr int kCropMargin = 8;
 
+constexpr int kLeastPlanes = 16;  // the smallest side of a picture that read_planes() takes
+
 // The 3-operand form of Pillow's division by 255, exact for 8-bit factors.
 int multiply_255(int a, int b) {
   const int product = a * b + 128;
@@ -252,6 +254,69 @@ void JpegReader::finish() {
     const JDIMENSION left = state.cinfo.output_height - state.cinfo.output_scanline;
     if (left > 0) jpeg_skip_scanlines(&state.cinfo, left);
     jpeg_finish_decompress(&state.cinfo);
+  });
+}
+
+std::optional<PhotoLayout> JpegReader::planes() const {
+  const auto& cinfo = state_->cinfo;
+  const jpeg_component_info* const parts = cinfo.comp_info;
+  PhotoLayout layout;
+  layout.width = width();
+  layout.height = height();
+  // libjpeg upsamples very small planes in another way.
+  if (orientation_ != 1 || std::min(layout.width, layout.height) < kLeastPlanes) return {};
+  layout.h = parts[0].h_samp_factor;
+  layout.v = parts[0].v_samp_factor;
+  if (cinfo.jpeg_color_space == JCS_GRAYSCALE && layout.h == 1 && layout.v == 1) {
+    layout.kind = PhotoLayout::Kind::kGray;
+  } else if (cinfo.jpeg_color_space == JCS_YCbCr && cinfo.num_components == 3 &&
+             (layout.h == 1 || layout.h == 2) && (layout.v == 1 || layout.v == layout.h) &&
+             parts[1].h_samp_factor == 1 && parts[1].v_samp_factor == 1 &&
+             parts[2].h_samp_factor == 1 && parts[2].v_samp_factor == 1) {
+    layout.kind = PhotoLayout::Kind::kYcc;
+  } else {
+    return {};
+  }
+  const int mcu_rows = (layout.height + DCTSIZE * layout.v - 1) / (DCTSIZE * layout.v);
+  const int mcu_columns = (layout.width + DCTSIZE * layout.h - 1) / (DCTSIZE * layout.h);
+  for (int i = 0; i < cinfo.num_components; ++i) {
+    const int h = i == 0 ? layout.h : 1;
+    const int v = i == 0 ? layout.v : 1;
+    PhotoLayout::Plane& plane = layout.planes[static_cast<std::size_t>(i)];
+    plane.width = (layout.width * h + layout.h - 1) / layout.h;
+    plane.height = (layout.height * v + layout.v - 1) / layout.v;
+    plane.pitch = static_cast<std::size_t>((mcu_columns * h * DCTSIZE + 15) / 16 * 16);
+    plane.offset = layout.bytes;
+    layout.bytes += plane.pitch * static_cast<std::size_t>(mcu_rows * v * DCTSIZE);
+  }
+  return layout;
+}
+
+void JpegReader::read_planes(const PhotoLayout& layout, std::uint8_t* dst) {
+  fenced([&layout, dst](State& state) {
+    auto& cinfo = state.cinfo;
+    cinfo.raw_data_out = TRUE;
+    cinfo.out_color_space = cinfo.jpeg_color_space;
+    jpeg_start_decompress(&cinfo);
+    constexpr int kMostRows = 2 * DCTSIZE;
+    JSAMPROW rows[3][kMostRows];
+    JSAMPARRAY planes[3] = {rows[0], rows[1], rows[2]};
+    const int step = layout.v * DCTSIZE;
+    for (int mcu_row = 0; cinfo.output_scanline < cinfo.output_height; ++mcu_row) {
+      for (int i = 0; i < cinfo.num_components; ++i) {
+        const PhotoLayout::Plane& plane = layout.planes[static_cast<std::size_t>(i)];
+        const int count = i == 0 ? step : DCTSIZE;
+        for (int r = 0; r < count; ++r) {
+          rows[i][r] =
+              dst + plane.offset + plane.pitch * static_cast<std::size_t>(mcu_row * count + r);
+        }
+      }
+      if (jpeg_read_raw_data(&cinfo, planes, static_cast<JDIMENSION>(step)) == 0) {
+        give_up(reinterpret_cast<j_common_ptr>(&cinfo), base::Status::kCorrupt,
+                "fewer rows than the header says");
+      }
+    }
+    jpeg_finish_decompress(&cinfo);
   });
 }
 

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "image/image.h"
+#include "image/photo.h"
 #include "image/resample.h"
 
 namespace pronghorn::image {
@@ -38,6 +40,12 @@ class JpegReader {
   void read(std::uint8_t* const* rows, int count);
   // Reads to the end of the image, so that what is missing there is noticed.
   void finish();
+
+  // Before start(): how the stored sample planes would lie in memory, where they are of a kind that
+  // PhotoLayout has, of an upright picture.
+  std::optional<PhotoLayout> planes() const;
+  // Instead of start() and what follows it: all of the planes, to planes()->bytes bytes at `dst`.
+  void read_planes(const PhotoLayout& layout, std::uint8_t* dst);
 
  private:
   struct State;

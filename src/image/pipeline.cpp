@@ -4,9 +4,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <numeric>
 #include <thread>
+#include <utility>
 
 #include "base/buffer.h"
 #include "base/error.h"
@@ -26,28 +30,107 @@ void check(const PipelineOptions& options) {
   }
 }
 
+// Reads, decodes and resizes on the worker's own core.
+class ProcessorLoader final : public Loader {
+ public:
+  ProcessorLoader(std::size_t image_bytes, int most)
+      : image_bytes_(image_bytes),
+        most_(most),
+        pixels_(image_bytes * static_cast<std::size_t>(most)) {}
+
+  int most() const override { return most_; }
+  double likely_rate() const override { return 1; }
+
+  void load(const Source& source, const PipelineOptions& options, std::int64_t first, int count,
+            const std::function<bool()>& stopped, Chunk& chunk, PipelineStats& stats) override {
+    chunk.first = first;
+    chunk.good = 0;
+    chunk.slot.clear();
+    chunk.error.clear();
+    for (int i = 0; i < count && !(i > 0 && stopped()); ++i) {
+      std::uint8_t* dst = pixels_.as<std::uint8_t>() + image_bytes_ * chunk.good;
+      std::string broken = load_one(source, options, first + i, dst, stats);
+      stats.broken += broken.empty() ? 0 : 1;
+      ++stats.images;
+      chunk.slot.push_back(broken.empty() ? chunk.good++ : -1);
+      chunk.error.push_back(std::move(broken));
+    }
+    chunk.pixels = {pixels_.as<std::uint8_t>(), image_bytes_ * chunk.good};
+  }
+
+ private:
+  // Reads and decodes image `index` to `dst`. A broken image gives a message instead.
+  static std::string load_one(const Source& source, const PipelineOptions& options,
+                              std::int64_t index, std::uint8_t* dst, PipelineStats& stats) {
+    auto begin = Clock::now();
+    double* spent = &stats.read_seconds;
+    std::string broken;
+    try {
+      const Encoded encoded = source.read(index);
+      const auto middle = Clock::now();
+      *spent += seconds(middle - begin);
+      begin = middle;
+      spent = &stats.decode_seconds;
+      stats.encoded_bytes += static_cast<std::int64_t>(encoded.bytes.size());
+      image::load(encoded.bytes, source.name(index), options.resize, dst, options.limits,
+                  &stats.resize_seconds);
+    } catch (const base::Error& error) {
+      if (options.strict) throw;
+      broken = error.what();
+    }
+    *spent += seconds(Clock::now() - begin);
+    return broken;
+  }
+
+  std::size_t image_bytes_;
+  int most_;
+  base::Buffer pixels_;
+};
+
 struct Run {
   const Source& source;
   const PipelineOptions& options;
   const std::function<void(const Chunk&)>& sink;
   const std::function<bool()>& cancelled;
+  const std::function<void(int)>& at_end;
 
   std::mutex mutex;  // guards what follows
   std::int64_t next = 0;
   std::exception_ptr error;
   PipelineStats total;
+  std::vector<double> rates;  // of the loaders, images a second; or as guessed
+  bool measured = false;      // not guesses
   std::atomic<bool> stop{false};
 
-  // Claims the next images: a full chunk, or towards the end an equal share of what is left.
-  bool claim(std::int64_t& first, int& count) {
+  // Claims the next images: a full chunk, or towards the end a share of what is left. Among
+  // unequal loaders it is half of the share by rate: the rest evens out what rates do not foresee.
+  bool claim(int worker, int most, std::int64_t& first, int& count) {
     const std::lock_guard lock(mutex);
     const std::int64_t left = source.size() - next;
     if (stop || left <= 0) return false;
-    const std::int64_t share = (left + options.workers - 1) / options.workers;
+    std::int64_t share = (left + options.workers - 1) / options.workers;
+    if (!rates.empty()) {
+      const double all = std::accumulate(rates.begin(), rates.end(), 0.0);
+      const double part = rates[static_cast<std::size_t>(worker)] / all;
+      share = std::max<std::int64_t>(1, std::llround(0.5 * part * static_cast<double>(left)));
+    }
     first = next;
-    count = static_cast<int>(std::min<std::int64_t>(options.chunk, share));
+    count = static_cast<int>(std::min<std::int64_t>({most, share, left}));
     next += count;
     return true;
+  }
+
+  void see_rate(int worker, int images, double taken) {
+    if (rates.empty() || taken <= 0) return;
+    const std::lock_guard lock(mutex);
+    double& rate = rates[static_cast<std::size_t>(worker)];
+    const double seen = images / taken;
+    if (!measured) {  // the guesses of the others, in the measure of this one
+      const double scale = seen / rate;
+      for (double& each : rates) each *= scale;
+      measured = true;
+    }
+    rate = 0.7 * rate + 0.3 * seen;
   }
 
   void fail(std::exception_ptr what) {
@@ -68,64 +151,39 @@ struct Run {
     return true;
   }
 
-  // Reads and decodes image `index` to `dst`. A broken image gives a message instead.
-  std::string load_one(std::int64_t index, std::uint8_t* dst, PipelineStats& stats) {
-    auto begin = Clock::now();
-    double* spent = &stats.read_seconds;
-    std::string broken;
-    try {
-      const Encoded encoded = source.read(index);
-      const auto middle = Clock::now();
-      *spent += seconds(middle - begin);
-      begin = middle;
-      spent = &stats.decode_seconds;
-      stats.encoded_bytes += static_cast<std::int64_t>(encoded.bytes.size());
-      load(encoded.bytes, source.name(index), options.resize, dst, options.limits,
-           &stats.resize_seconds);
-    } catch (const base::Error& error) {
-      if (options.strict) throw;
-      broken = error.what();
-    }
-    *spent += seconds(Clock::now() - begin);
-    return broken;
-  }
-
   void work(int worker) {
-    const std::size_t image_bytes =
-        static_cast<std::size_t>(options.resize.width) * options.resize.width * 3;
-    const auto most =
-        static_cast<std::size_t>(std::min<std::int64_t>(options.chunk, source.size()));
-    base::Buffer pixels(image_bytes * most);
+    std::unique_ptr<Loader> own;
+    Loader* loader = nullptr;
+    if (options.loaders.empty()) {
+      own = std::make_unique<ProcessorLoader>(
+          static_cast<std::size_t>(options.resize.width) * options.resize.width * 3,
+          static_cast<int>(std::min<std::int64_t>(options.chunk, source.size())));
+      loader = own.get();
+    } else {
+      loader = options.loaders[static_cast<std::size_t>(worker)];
+    }
     PipelineStats stats;
     Chunk chunk;
     chunk.worker = worker;
+    std::int64_t first = 0;
     int count = 0;
-    while (!stopped() && claim(chunk.first, count)) {
-      chunk.good = 0;
-      chunk.slot.clear();
-      chunk.error.clear();
-      for (int i = 0; i < count && !(i > 0 && stopped()); ++i) {
-        std::uint8_t* dst = pixels.as<std::uint8_t>() + image_bytes * chunk.good;
-        std::string broken = load_one(chunk.first + i, dst, stats);
-        stats.broken += broken.empty() ? 0 : 1;
-        ++stats.images;
-        chunk.slot.push_back(broken.empty() ? chunk.good++ : -1);
-        chunk.error.push_back(std::move(broken));
-      }
+    while (!stopped() && claim(worker, loader->most(), first, count)) {
+      const auto start = Clock::now();
+      loader->load(source, options, first, count, [this] { return stopped(); }, chunk, stats);
       if (failed()) break;
-      chunk.pixels = {pixels.as<std::uint8_t>(), image_bytes * chunk.good};
       const auto begin = Clock::now();
       sink(chunk);
+      const auto end = Clock::now();
+      stats.sink_seconds += seconds(end - begin);
+      see_rate(worker, count, seconds(end - start));
+    }
+    if (at_end && !failed()) {
+      const auto begin = Clock::now();
+      at_end(worker);
       stats.sink_seconds += seconds(Clock::now() - begin);
     }
     const std::lock_guard lock(mutex);
-    total.read_seconds += stats.read_seconds;
-    total.decode_seconds += stats.decode_seconds;
-    total.resize_seconds += stats.resize_seconds;
-    total.sink_seconds += stats.sink_seconds;
-    total.images += stats.images;
-    total.broken += stats.broken;
-    total.encoded_bytes += stats.encoded_bytes;
+    total += stats;
   }
 
   void work_safely(int worker) {
@@ -139,23 +197,43 @@ struct Run {
 
 }  // namespace
 
+PipelineStats& PipelineStats::operator+=(const PipelineStats& other) {
+  read_seconds += other.read_seconds;
+  decode_seconds += other.decode_seconds;
+  engine_seconds += other.engine_seconds;
+  resize_seconds += other.resize_seconds;
+  lane_seconds += other.lane_seconds;
+  copy_seconds += other.copy_seconds;
+  result_seconds += other.result_seconds;
+  sink_seconds += other.sink_seconds;
+  images += other.images;
+  broken += other.broken;
+  encoded_bytes += other.encoded_bytes;
+  engine_images += other.engine_images;
+  returned += other.returned;
+  return *this;
+}
+
 PipelineStats run(const Source& source, const PipelineOptions& options,
                   const std::function<void(const Chunk&)>& sink,
-                  const std::function<bool()>& cancelled) {
+                  const std::function<bool()>& cancelled, const std::function<void(int)>& at_end) {
   check(options);
   const auto begin = Clock::now();
-  Run state{source, options, sink, cancelled};
+  const int count =
+      options.loaders.empty() ? options.workers : static_cast<int>(options.loaders.size());
+  Run state{source, options, sink, cancelled, at_end};
+  for (const Loader* loader : options.loaders) state.rates.push_back(loader->likely_rate());
   {
     std::vector<std::jthread> workers;
-    workers.reserve(static_cast<std::size_t>(options.workers) - 1);
+    workers.reserve(static_cast<std::size_t>(count) - 1);
     try {
-      for (int worker = 1; worker < options.workers; ++worker) {
+      for (int worker = 1; worker < count; ++worker) {
         workers.emplace_back([&state, worker] { state.work_safely(worker); });
       }
     } catch (const std::system_error& error) {
-      state.fail(std::make_exception_ptr(base::Error(
-          base::Status::kOutOfMemory,
-          fmt::format("pipeline: cannot start {} threads: {}", options.workers, error.what()))));
+      state.fail(std::make_exception_ptr(
+          base::Error(base::Status::kOutOfMemory,
+                      fmt::format("pipeline: cannot start {} threads: {}", count, error.what()))));
     }
     state.work_safely(0);
   }

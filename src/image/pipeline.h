@@ -18,6 +18,8 @@
 
 namespace pronghorn::image {
 
+class Loader;
+
 struct PipelineOptions {
   ResizeMode resize;
   DecodeLimits limits;
@@ -25,11 +27,14 @@ struct PipelineOptions {
   int chunk = 1;        // most images handed to the sink at a time; chunks shrink towards the end
                         // of the source, so that the workers finish together
   bool strict = false;  // the first broken image stops everything: run() rethrows its error
+  // One a worker, in place of `workers` and `chunk`: each may be fast or slow, so that chunks are
+  // shares of what is left by the rates measured so far. Empty: the processor decodes.
+  std::vector<Loader*> loaders;
 };
 
-// Images [first, first + names.size()) of the source. `pixels` holds only the good ones, one after
-// another, width * width * 3 bytes each; `slot[i]` is the place of image i there, or -1 when it is
-// broken and `error[i]` says why.
+// Images [first, first + slot.size()) of the source. `pixels` holds only the good ones, one after
+// another, width * width * 3 bytes each, in memory that the sink understands; `slot[i]` is the
+// place of image i there, or -1 when it is broken and `error[i]` says why.
 struct Chunk {
   std::int64_t first = 0;
   int worker = 0;
@@ -41,8 +46,10 @@ struct Chunk {
 
 struct PipelineStats {  // seconds summed over workers
   double read_seconds = 0;
-  double decode_seconds = 0;  // decode, resize, crop
+  double decode_seconds = 0;  // decode, resize, crop on the processor
   double resize_seconds = 0;  // of decode_seconds: resize and crop
+  double engine_seconds = 0;  // waited for a device's decoder
+  double lane_seconds = 0;    // waited for a device's copies and resize
   double sink_seconds = 0;
   double copy_seconds = 0;    // of sink_seconds: to and from a device; the sink's owner fills it in
   double result_seconds = 0;  // of sink_seconds: handing results over; likewise
@@ -50,15 +57,34 @@ struct PipelineStats {  // seconds summed over workers
   std::int64_t images = 0;  // broken ones too
   std::int64_t broken = 0;
   std::int64_t encoded_bytes = 0;
+  std::int64_t engine_images = 0;  // decoded by a device's decoder
+  std::int64_t returned = 0;       // brought to that decoder and decoded by the processor after all
+  PipelineStats& operator+=(const PipelineStats& other);  // all but wall_seconds
+};
+
+// How one worker turns encoded images into a chunk's pixels. Used by one thread at a time.
+class Loader {
+ public:
+  virtual ~Loader() = default;
+  virtual int most() const = 0;            // images at a time
+  virtual double likely_rate() const = 0;  // against other loaders', until it has been measured
+  // Images [first, first + count) of the source: fills all of `chunk` but `worker`, and adds to
+  // `stats`. With `strict` a broken image's Error is thrown. `stopped` is polled between images;
+  // once it returns true the chunk ends with the images that it has.
+  virtual void load(const Source& source, const PipelineOptions& options, std::int64_t first,
+                    int count, const std::function<bool()>& stopped, Chunk& chunk,
+                    PipelineStats& stats) = 0;
 };
 
 // Calls `sink` for every chunk, concurrently from the workers, chunks starting in order. Worker 0
 // is the calling thread. An exception from a sink stops the pipeline and is rethrown; with `strict`
 // so does the first broken image. `cancelled` is polled between images, by every worker; once it
 // returns true the chunks under way are handed over with the images they have and run() returns.
+// `at_end` is called by each worker after its last chunk, unless the pipeline failed.
 // Throws Error(kInvalidArgument) when workers, chunk or the width is below 1.
 PipelineStats run(const Source& source, const PipelineOptions& options,
                   const std::function<void(const Chunk&)>& sink,
-                  const std::function<bool()>& cancelled = {});
+                  const std::function<bool()>& cancelled = {},
+                  const std::function<void(int worker)>& at_end = {});
 
 }  // namespace pronghorn::image

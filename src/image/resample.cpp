@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 
@@ -84,6 +85,11 @@ Resampler::Weights Resampler::triangle(const Stretch& stretch) {
     }
   }
   return result;
+}
+
+Taps triangle_taps(const Stretch& stretch) {
+  Resampler::Weights weights = Resampler::triangle(stretch);
+  return {std::move(weights.first), std::move(weights.weights), weights.taps};
 }
 
 // Positions are summed up one after another, as Pillow does: its rounding errors are part of it.

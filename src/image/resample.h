@@ -30,6 +30,23 @@ struct Stretch {
 // The whole of `src` pixels to `dst` pixels.
 inline Stretch whole(int src, int dst) { return {src, 0, static_cast<double>(src), dst, {0, dst}}; }
 
+// Both axes of what a mode makes of a picture of width x height.
+struct ResizePlan {
+  Stretch x;
+  Stretch y;
+};
+ResizePlan plan_resize(const ResizeMode& mode, int width, int height);
+
+// One axis of the triangle filter as numbers: output i is the sum over t in [0, taps) of
+// weights[i * taps + t] * src[first[i] + t], plus half, shifted right by kWeightBits. Taps beyond
+// the source have weight 0.
+struct Taps {
+  std::vector<std::int32_t> first;
+  std::vector<std::int32_t> weights;
+  int taps = 0;
+};
+Taps triangle_taps(const Stretch& stretch);
+
 class Resampler {
  public:
   Resampler(const Stretch& x, const Stretch& y, Interpolation interpolation);
@@ -44,6 +61,7 @@ class Resampler {
   void finish(std::uint8_t* dst);
 
  private:
+  friend Taps triangle_taps(const Stretch& stretch);
   struct Weights {  // owns what Axis points to
     std::vector<std::int32_t> first;
     std::vector<std::int32_t> weights;

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <utility>
 
+#include "runtime/photo_loader.h"
 #include "runtime/session.h"
 
 namespace pronghorn::runtime {
@@ -90,6 +91,28 @@ class InOrder {
   double seconds_ = 0;
 };
 
+// A loader that fails ends the wait of the workers that are ahead of it.
+class Watched final : public image::Loader {
+ public:
+  Watched(image::Loader& inner, InOrder& order) : inner_(inner), order_(order) {}
+  int most() const override { return inner_.most(); }
+  double likely_rate() const override { return inner_.likely_rate(); }
+  void load(const image::Source& source, const image::PipelineOptions& options, std::int64_t first,
+            int count, const std::function<bool()>& stopped, image::Chunk& chunk,
+            image::PipelineStats& stats) override {
+    try {
+      inner_.load(source, options, first, count, stopped, chunk, stats);
+    } catch (...) {
+      order_.stop();
+      throw;
+    }
+  }
+
+ private:
+  image::Loader& inner_;
+  InOrder& order_;
+};
+
 }  // namespace
 
 image::PipelineStats classify(Session& session, const image::Source& source,
@@ -113,29 +136,86 @@ image::PipelineStats classify(Session& session, const image::Source& source,
       .resize = options.resize,
       .limits = options.limits,
       .workers = static_cast<int>(std::clamp<std::int64_t>(source.size(), 1, threads)),
-      .chunk = options.batch};
+      .chunk = options.batch,
+      .strict = false,
+      .loaders = {}};
   // One image alone is inferred by all threads; otherwise each worker infers on its own core.
   const int threads_each = pipeline.workers == 1 ? (threads == session.threads() ? 0 : 1) : 1;
-  InOrder order(session, source, 4LL * pipeline.workers * pipeline.chunk, on_result);
+  device::InputPath* const path = session.input_path();
+  PhotoLoaders loaders;
+  if (path != nullptr || options.decode_only) {
+    // A few images are decoded before an engine has begun.
+    loaders = make_photo_loaders(path, {.resize = options.resize,
+                                        .threads = pipeline.workers,
+                                        .batch = options.batch,
+                                        .engine = options.engine && source.size() > threads,
+                                        .decode_only = options.decode_only});
+    pipeline.loaders = loaders.pointers();
+    pipeline.workers = static_cast<int>(pipeline.loaders.size());
+  }
+  // Loaders of unequal speed run further ahead of each other.
+  const std::int64_t window = (loaders.all.empty() ? 4LL : 8LL) * pipeline.workers * pipeline.chunk;
+  InOrder order(session, source, window, on_result);
+  std::vector<Watched> watched;
+  watched.reserve(loaders.all.size());
+  for (image::Loader*& loader : pipeline.loaders) loader = &watched.emplace_back(*loader, order);
+  // What each worker's device is inferring while the worker loads its next chunk.
+  struct UnderWay {
+    std::int64_t first = 0;
+    Finished finished;
+    std::unique_ptr<device::Completion> completion;  // goes first
+    bool waiting = false;
+  };
+  std::vector<UnderWay> under_way(path == nullptr ? 0 : pipeline.loaders.size());
 
-  const auto sink = [&](const image::Chunk& chunk) {
-    // Whatever ends one worker must also wake those that wait for its results.
+  // Whatever ends one worker must also wake those that wait for its results.
+  const auto or_stop = [&](const auto& work) {
     try {
+      work();
+    } catch (...) {
+      order.stop();
+      throw;
+    }
+  };
+  const auto settle = [&](UnderWay& work) {
+    if (!work.waiting) return;
+    work.waiting = false;
+    if (work.completion) work.completion->wait();
+    work.completion.reset();
+    order.deliver(work.first, std::move(work.finished));
+  };
+  const auto sink = [&](const image::Chunk& chunk) {
+    or_stop([&] {
       Finished finished{chunk.slot, chunk.error, {}};
       for (const std::string& error : chunk.error) {
         if (options.strict && !error.empty()) base::fail(base::Status::kCorrupt, "{}", error);
       }
       if (chunk.good > 0) {
         finished.outputs.resize(static_cast<std::size_t>(chunk.good * session.classes()));
-        session.run(chunk.pixels.data(), chunk.good, finished.outputs.data(), threads_each);
       }
-      order.deliver(chunk.first, std::move(finished));
-    } catch (...) {
-      order.stop();
-      throw;
-    }
+      if (under_way.empty() || chunk.good == 0) {
+        if (!under_way.empty()) settle(under_way[static_cast<std::size_t>(chunk.worker)]);
+        if (chunk.good > 0) {
+          session.run(chunk.pixels.data(), chunk.good, finished.outputs.data(), threads_each);
+        }
+        order.deliver(chunk.first, std::move(finished));
+        return;
+      }
+      UnderWay& work = under_way[static_cast<std::size_t>(chunk.worker)];
+      settle(work);
+      work.first = chunk.first;
+      work.finished = std::move(finished);
+      work.completion = session.start(chunk.pixels.data(), chunk.good, work.finished.outputs.data(),
+                                      threads_each);
+      work.waiting = true;
+    });
   };
-  image::PipelineStats stats = image::run(source, pipeline, sink, [&] { return order.refused(); });
+  const auto at_end = [&](int worker) {
+    if (under_way.empty()) return;
+    or_stop([&] { settle(under_way[static_cast<std::size_t>(worker)]); });
+  };
+  image::PipelineStats stats =
+      image::run(source, pipeline, sink, [&] { return order.refused(); }, at_end);
   if (order.refused()) {
     base::fail(base::Status::kCancelled, "classification was stopped by its caller");
   }

@@ -2,8 +2,10 @@
 #include "runtime/session.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
+#include <string_view>
 
 #include "base/buffer.h"
 #include "base/thread_pool.h"
@@ -81,9 +83,17 @@ Session::~Session() {
   if (server_.joinable()) server_.join();
 }
 
-void Session::run_raw(const void* inputs, std::int64_t batch, std::span<float* const> outputs,
-                      int threads) {
+std::unique_ptr<device::Completion> Session::start_raw(const void* inputs, std::int64_t batch,
+                                                       std::span<float* const> outputs,
+                                                       int threads) {
   // What the caller does not ask for, the outputs after the first, goes to scratch.
+  struct WithScratch final : device::Completion {
+    std::vector<base::Buffer> scratch;
+    std::unique_ptr<device::Completion> inner;  // goes first
+    void wait() override {
+      if (inner) inner->wait();
+    }
+  };
   const graph::Graph& graph = program_->graph();
   std::vector<void*> dst(outputs.begin(), outputs.end());
   std::vector<base::Buffer> scratch;
@@ -93,9 +103,39 @@ void Session::run_raw(const void* inputs, std::int64_t batch, std::span<float* c
     dst.push_back(scratch.back().data());
   }
   const void* src[] = {inputs};
-  const auto completion = program_->submit(
+  auto completion = program_->submit(
       {.inputs = src, .outputs = dst, .batch = static_cast<int>(batch), .threads = threads});
+  if (completion == nullptr || scratch.empty()) return completion;
+  auto both = std::make_unique<WithScratch>();
+  both->scratch = std::move(scratch);
+  both->inner = std::move(completion);
+  return both;
+}
+
+void Session::run_raw(const void* inputs, std::int64_t batch, std::span<float* const> outputs,
+                      int threads) {
+  const auto completion = start_raw(inputs, batch, outputs, threads);
   if (completion) completion->wait();
+}
+
+std::unique_ptr<device::Completion> Session::start(const std::uint8_t* pixels, std::int64_t batch,
+                                                   float* outputs, int threads) {
+  check_batch(batch);
+  if (!input_is_u8_) {
+    base::fail(base::Status::kUnsupported, "model {} takes float32; start() takes uint8",
+               model_->name);
+  }
+  return start_raw(pixels, batch, {&outputs, 1}, threads);
+}
+
+device::InputPath* Session::input_path() {
+  // Off unless asked for: docs/cuda_input.md says what is open.
+  const char* wanted = std::getenv("PRONGHORN_DEVICE_INPUT");
+  if (wanted == nullptr || std::string_view(wanted) != "1") return nullptr;
+  const graph::Graph& graph = program_->graph();
+  const bool pixels =
+      input_is_u8_ && graph.value(graph.inputs[0]).dtype == graph::DType::kU8 && input_.c == 3;
+  return pixels ? device_->input_path() : nullptr;
 }
 
 void Session::run_pixels(const std::uint8_t* pixels, std::int64_t batch,

@@ -44,6 +44,15 @@ class Session {
   // `threads` as in device::Submission. A float model's preprocess is applied.
   void run(const std::uint8_t* pixels, std::int64_t batch, float* outputs, int threads = 0);
 
+  // run() for models whose input is u8, returning when the device has the work: `pixels` and
+  // `outputs` must live until what is returned has been waited for or dropped; nullptr: it is done.
+  std::unique_ptr<device::Completion> start(const std::uint8_t* pixels, std::int64_t batch,
+                                            float* outputs, int threads = 0);
+
+  // The device's part in a photograph's way to this model's input; nullptr: it has none, or
+  // PRONGHORN_DEVICE_INPUT is not 1 in the environment.
+  device::InputPath* input_path();
+
   // `inputs`: batch float32 NHWC tensors as the graph takes them. Throws Error(kUnsupported) when
   // the model's input is u8.
   void run_f32(const float* inputs, std::int64_t batch, float* outputs, int threads = 0);
@@ -73,6 +82,8 @@ class Session {
                   int threads);
   void run_raw(const void* inputs, std::int64_t batch, std::span<float* const> outputs,
                int threads);
+  std::unique_ptr<device::Completion> start_raw(const void* inputs, std::int64_t batch,
+                                                std::span<float* const> outputs, int threads);
   void run_request(const void* inputs, bool floats, std::int64_t batch, float* outputs);
   void queue(Request request);
   void check_outputs(std::span<float* const> outputs) const;
@@ -109,6 +120,8 @@ struct ClassifyOptions {
   int batch = 1;    // most images inferred together
   int threads = 0;  // 0: as the session
   bool strict = false;
+  bool engine = true;        // a device's JPEG engine helps to decode, where there is one
+  bool decode_only = false;  // times the decoders alone: results have no outputs
 };
 
 // Reads, decodes and infers on all threads at once; `on_result` is called in source order, one call

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "device/cuda/cuda_input_path.h"
 #include "device/cuda/cuda_program.h"
 #include "device/cuda/driver.h"
 #include "device/cuda/learn/cuda_learner.h"
@@ -59,7 +60,7 @@ std::string bus_id(int gpu) {
 class CudaDevice final : public Device {
  public:
   CudaDevice(std::string name, std::vector<int> gpus)
-      : name_(std::move(name)), gpus_(std::move(gpus)) {
+      : name_(std::move(name)), gpus_(std::move(gpus)), input_path_(gpus_) {
     for (const int gpu : gpus_) spare_stacks(gpu);
   }
 
@@ -100,6 +101,7 @@ class CudaDevice final : public Device {
   std::unique_ptr<Learner> learner(int threads) override {
     return make_learner(gpus_, threads > 0 ? threads : base::available_cores());
   }
+  InputPath* input_path() override { return &input_path_; }
 
   std::optional<double> energy_joules() const override {
     double sum = 0;
@@ -120,6 +122,7 @@ class CudaDevice final : public Device {
 
   std::string name_;
   std::vector<int> gpus_;
+  CudaInputPath input_path_;
 };
 
 }  // namespace

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "device/cuda/cuda_input_path.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "device/cuda/driver.h"
+#include "device/cuda/kernels/resize.h"
+
+namespace pronghorn::device::cuda {
+namespace {
+
+constexpr std::size_t kBlockBytes = 4 << 20;  // of samples: about 8 photographs of the usual size
+constexpr int kMostJobs = 128;                // of a block
+constexpr std::size_t kAlign = 256;
+constexpr std::size_t kEngineBytes = 256 << 20;  // of planes that the engine is given at once
+constexpr int kEngineLanes = 3;                  // some read and resize while others decode
+
+std::size_t aligned(std::size_t size) { return (size + kAlign - 1) / kAlign * kAlign; }
+
+// Memory's clearing runs on the default stream, which the lanes' streams do not wait for.
+Memory device_memory(std::size_t size) {
+  Memory memory(size, Where::kDevice);
+  check(cudaStreamSynchronize(nullptr), "clearing of memory");
+  return memory;
+}
+
+// Its short copies and kernels go before those of inference, which would keep the engine waiting.
+class UrgentStream {
+ public:
+  UrgentStream() {
+    int least = 0;
+    int greatest = 0;
+    check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "a property of the GPU");
+    check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest), "a stream");
+  }
+  ~UrgentStream() { cudaStreamDestroy(stream_); }
+  UrgentStream(const UrgentStream&) = delete;
+  UrgentStream& operator=(const UrgentStream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+// An event whose waiting thread sleeps: the processor has images to decode.
+class Signal {
+ public:
+  Signal() {
+    check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming | cudaEventBlockingSync),
+          "an event");
+  }
+  ~Signal() { cudaEventDestroy(event_); }
+  Signal(const Signal&) = delete;
+  Signal& operator=(const Signal&) = delete;
+  void record(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "an event"); }
+  void wait(const char* what) { check(cudaEventSynchronize(event_), what); }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+// Host memory and its copy on the GPU: jobs first, then taps and samples as they come.
+struct Block {
+  Memory host, device;
+  Signal done;
+  std::size_t used = 0;
+  int jobs = 0;
+  int bands = 0;
+  int shared = 0;
+
+  Block() { clear(); }
+  void clear() {
+    used = aligned(kMostJobs * sizeof(ResizeJob));
+    jobs = bands = shared = 0;
+  }
+  void reserve(std::size_t size) {
+    if (host.size() >= size) return;
+    host = Memory(size, Where::kPinned);
+    device = device_memory(size);
+  }
+};
+
+}  // namespace
+
+class CudaInputPath::Lane final : public InputLane {
+ public:
+  Lane(int gpu, int side, int most, int most_shared, JpegEngine* engine)
+      : gpu_(gpu), side_(side), most_(most), most_shared_(most_shared), engine_(engine) {
+    const Current current(gpu_);
+    stream_ = std::make_unique<UrgentStream>();
+    decoded_ = std::make_unique<Signal>();
+    for (Block& block : blocks_.emplace()) block.reserve(kBlockBytes);
+    for (Memory& places : places_) {
+      places = device_memory(place_bytes() * static_cast<std::size_t>(most));
+    }
+    if (engine != nullptr) batch_ = std::make_unique<JpegBatch>(*engine);
+  }
+  ~Lane() override {
+    const Current current(gpu_);
+    cudaStreamSynchronize(stream_->get());
+    batch_.reset();
+    blocks_.reset();
+    places_ = {};
+    planes_ = Memory();
+    decoded_.reset();
+    stream_.reset();
+  }
+
+  bool fits(int side, int most, const JpegEngine* engine) const {
+    return side == side_ && most <= most_ && (engine != nullptr) == (engine_ != nullptr);
+  }
+
+  std::byte* room(std::size_t bytes) override {
+    const Current current(gpu_);
+    const std::size_t needed = aligned(bytes) + taps_room_;
+    if (block().jobs == kMostJobs || block().used + needed > block().host.size()) {
+      if (block().jobs > 0) {
+        flush();
+      } else if (dropped_) {
+        turn_block();
+      }
+      block().reserve(block().used + needed);  // an empty one: nothing is under way in it
+    }
+    return block().host.data() + block().used;
+  }
+
+  bool put(const PhotoShape& shape, int place) override {
+    const Current current(gpu_);
+    check_place(place);
+    int shared = 0;
+    const int band = resize_band(shape.y, shape.height, side_, most_shared_, &shared);
+    if (band == 0) return false;
+    const std::size_t taps = aligned(taps_bytes(shape.x)) + aligned(taps_bytes(shape.y));
+    if (taps > taps_room_) {  // what room() leaves behind the samples
+      taps_room_ = taps;
+      if (block().used + aligned(shape.bytes) + taps > block().host.size()) {
+        const std::vector<std::byte> samples(block().host.data() + block().used,
+                                             block().host.data() + block().used + shape.bytes);
+        std::memcpy(room(shape.bytes), samples.data(), samples.size());
+      }
+    }
+    const std::byte* samples = block().device.data() + block().used;
+    block().used += aligned(shape.bytes);
+    add_job(shape, samples, copy_taps(shape.x), copy_taps(shape.y), place, band, shared);
+    return true;
+  }
+
+  void drop(std::size_t bytes) override {
+    block().used += aligned(bytes) + taps_room_;
+    dropped_ = true;
+  }
+
+  void decode(std::span<JpegStream> streams, bool resize) override {
+    if (batch_ == nullptr) {
+      base::fail(base::Status::kInternal, "GPU: a lane without an engine was asked to decode");
+    }
+    const Current current(gpu_);
+    std::vector<JpegStream*> order;
+    std::size_t total = 0;
+    for (JpegStream& stream : streams) {
+      stream.decoded = false;
+      check_place(stream.place);
+      order.push_back(&stream);
+      total += aligned(stream.shape.bytes);
+    }
+    free_planes(std::min(total, kEngineBytes));
+    // The engines are fast when all images of a batch have their samples in the same order.
+    std::stable_sort(order.begin(), order.end(), [](const JpegStream* a, const JpegStream* b) {
+      return kind_of(a->shape) < kind_of(b->shape);
+    });
+    for (std::size_t begin = 0; begin < order.size();) {
+      std::size_t end = begin;
+      std::size_t bytes = 0;
+      while (end < order.size() && end - begin < static_cast<std::size_t>(kMostJobs) &&
+             kind_of(order[end]->shape) == kind_of(order[begin]->shape) &&
+             (end == begin || bytes + aligned(order[end]->shape.bytes) <= kEngineBytes)) {
+        bytes += aligned(order[end++]->shape.bytes);
+      }
+      decode_group({order.data() + begin, end - begin}, bytes, resize);
+      begin = end;
+    }
+  }
+
+  const std::uint8_t* finish() override {
+    const Current current(gpu_);
+    const auto* pixels = reinterpret_cast<const std::uint8_t*>(places_[turn_].data());
+    if (block().jobs > 0) flush();
+    // The other block's work was enqueued last: the stream ends with it.
+    other_block().done.wait("the resize of photographs");
+    turn_ ^= 1;
+    return pixels;
+  }
+
+ private:
+  Block& block() { return (*blocks_)[static_cast<std::size_t>(filling_)]; }
+  Block& other_block() { return (*blocks_)[static_cast<std::size_t>(filling_ ^ 1)]; }
+  std::size_t place_bytes() const { return static_cast<std::size_t>(side_) * side_ * 3; }
+
+  void check_place(int place) const {
+    if (place < 0 || place >= most_) {
+      base::fail(base::Status::kInternal, "GPU: place {} of {} photographs", place, most_);
+    }
+  }
+
+  static int kind_of(const PhotoShape& shape) {
+    return 16 * static_cast<int>(shape.kind) + 4 * shape.h + shape.v;
+  }
+
+  std::size_t taps_bytes(const TapAxis& axis) const {
+    return static_cast<std::size_t>(side_) * static_cast<std::size_t>(axis.taps + 1) *
+           sizeof(std::int32_t);
+  }
+
+  // The axis in the block's copy on the GPU. The block has room for it.
+  TapAxis copy_taps(const TapAxis& axis) {
+    Block& to = block();
+    const auto side = static_cast<std::size_t>(side_);
+    const std::size_t firsts = side * sizeof(std::int32_t);
+    std::memcpy(to.host.data() + to.used, axis.first, firsts);
+    std::memcpy(to.host.data() + to.used + firsts, axis.weights,
+                firsts * static_cast<std::size_t>(axis.taps));
+    const std::byte* at = to.device.data() + to.used;
+    to.used += aligned(taps_bytes(axis));
+    return {axis.taps, reinterpret_cast<const std::int32_t*>(at),
+            reinterpret_cast<const std::int32_t*>(at + firsts)};
+  }
+
+  void add_job(const PhotoShape& shape, const std::byte* samples, const TapAxis& x,
+               const TapAxis& y, int place, int band, int shared) {
+    Block& to = block();
+    ResizeJob job{};
+    job.samples = {shape.kind, shape.width,           shape.height,           shape.h,
+                   shape.v,    shape.planes[1].width, shape.planes[1].height, {},
+                   {}};
+    for (int i = 0; i < 3; ++i) {
+      job.samples.pitch[i] = static_cast<std::int32_t>(shape.planes[i].pitch);
+      job.samples.plane[i] =
+          reinterpret_cast<const std::uint8_t*>(samples + shape.planes[i].offset);
+    }
+    job.x = x;
+    job.y = y;
+    job.band = band;
+    job.dst = reinterpret_cast<std::uint8_t*>(places_[turn_].data()) +
+              place_bytes() * static_cast<std::size_t>(place);
+    std::memcpy(to.host.data() + sizeof job * static_cast<std::size_t>(to.jobs), &job, sizeof job);
+    ++to.jobs;
+    to.bands = std::max(to.bands, (side_ + band - 1) / band);
+    to.shared = std::max(to.shared, shared);
+  }
+
+  // Sends the block on its way and turns to the other, once that is free.
+  void flush() {
+    Block& from = block();
+    check(cudaMemcpyAsync(from.device.data(), from.host.data(), from.used, cudaMemcpyHostToDevice,
+                          stream_->get()),
+          "copy of photographs");
+    check(launch_resize(reinterpret_cast<const ResizeJob*>(from.device.data()), from.jobs, side_,
+                        from.bands, from.shared, stream_->get()),
+          "the resize of photographs");
+    from.done.record(stream_->get());
+    turn_block();
+  }
+
+  void turn_block() {
+    filling_ ^= 1;
+    block().done.wait("the resize of photographs");
+    block().clear();
+    dropped_ = false;
+  }
+
+  // Memory for `bytes` of planes, none of which is read any more.
+  void free_planes(std::size_t bytes) {
+    other_block().done.wait("the resize of photographs");
+    planes_used_ = 0;
+    if (planes_.size() >= bytes) return;
+    planes_ = Memory();
+    planes_ = device_memory(bytes);
+  }
+
+  void decode_group(std::span<JpegStream* const> group, std::size_t bytes, bool resize) {
+    if (planes_used_ + bytes > planes_.size()) free_planes(bytes);
+    std::vector<JpegBatch::Image> images;
+    std::vector<const std::byte*> places;
+    for (const JpegStream* stream : group) {
+      std::byte* samples = planes_.data() + planes_used_;
+      planes_used_ += aligned(stream->shape.bytes);
+      JpegBatch::Image image{
+          reinterpret_cast<const std::uint8_t*>(stream->bytes.data()), stream->bytes.size(), {}};
+      for (int i = 0; i < (stream->shape.kind == SampleKind::kGray ? 1 : 3); ++i) {
+        image.planes.channel[i] =
+            reinterpret_cast<std::uint8_t*>(samples + stream->shape.planes[i].offset);
+        image.planes.pitch[i] = stream->shape.planes[i].pitch;
+      }
+      images.push_back(image);
+      places.push_back(samples);
+    }
+    for (std::size_t begin = 0; begin < images.size();) {
+      bool taken = false;
+      const std::size_t count = batch_->decode(std::span(images).subspan(begin),
+                                               kind_of(group[0]->shape), stream_->get(), &taken);
+      for (std::size_t i = begin; i < begin + count; ++i) group[i]->decoded = taken;
+      begin += count;
+    }
+    decoded_->record(stream_->get());
+    if (resize) resize_group(group, places);
+    decoded_->wait("the JPEG engine");
+  }
+
+  // Those of the group that the engine took.
+  void resize_group(std::span<JpegStream* const> group,
+                    const std::vector<const std::byte*>& places) {
+    if (block().jobs > 0) flush();
+    std::size_t taps = 0;
+    for (const JpegStream* stream : group) {
+      taps += aligned(taps_bytes(stream->shape.x)) + aligned(taps_bytes(stream->shape.y));
+    }
+    block().reserve(block().used + taps);
+    // Photographs of one size share their taps.
+    std::map<const std::int32_t*, TapAxis> copied;
+    const auto copy = [&](const TapAxis& axis) {
+      const auto [found, added] = copied.try_emplace(axis.weights);
+      if (added) found->second = copy_taps(axis);
+      return found->second;
+    };
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      if (!group[i]->decoded) continue;
+      const PhotoShape& shape = group[i]->shape;
+      int shared = 0;
+      const int band = resize_band(shape.y, shape.height, side_, most_shared_, &shared);
+      group[i]->decoded = band > 0;  // else the processor resizes it, and decodes
+      if (band == 0) continue;
+      add_job(shape, places[i], copy(shape.x), copy(shape.y), group[i]->place, band, shared);
+    }
+    if (block().jobs > 0) flush();
+  }
+
+  int gpu_;
+  int side_;
+  int most_;
+  int most_shared_;
+  JpegEngine* engine_;
+  std::unique_ptr<UrgentStream> stream_;
+  std::optional<std::array<Block, 2>> blocks_;
+  int filling_ = 0;
+  bool dropped_ = false;              // the block holds samples without a job
+  std::size_t taps_room_ = 32 << 10;  // kept free behind the samples of each photograph
+  std::array<Memory, 2> places_;
+  std::size_t turn_ = 0;
+  std::unique_ptr<JpegBatch> batch_;
+  Memory planes_;  // that the engine writes
+  std::size_t planes_used_ = 0;
+  std::unique_ptr<Signal> decoded_;
+};
+
+CudaInputPath::CudaInputPath(std::vector<int> gpus)
+    : gpus_(std::move(gpus)), engines_(gpus_.size()) {}
+
+CudaInputPath::~CudaInputPath() = default;
+
+JpegEngine& CudaInputPath::engine_of(std::size_t gpu) const {
+  const std::lock_guard lock(mutex_);
+  if (engines_[gpu] == nullptr) {
+    const Current current(gpus_[gpu]);
+    engines_[gpu] = std::make_unique<JpegEngine>();
+  }
+  return *engines_[gpu];
+}
+
+std::shared_ptr<InputLane> CudaInputPath::lane(int side, int most, bool engine) {
+  std::size_t gpu = 0;
+  std::unique_ptr<Lane> lane;
+  JpegEngine* jpeg = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    gpu = next_gpu_++ % gpus_.size();
+  }
+  if (engine) {
+    jpeg = &engine_of(gpu);
+    if (jpeg->name().empty()) {
+      base::fail(base::Status::kUnavailable, "GPU: JPEG engine: {}", jpeg->missing());
+    }
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(idle_.begin(), idle_.end(),
+                                    [&](const auto& each) { return each->fits(side, most, jpeg); });
+    if (found != idle_.end()) {
+      lane = std::move(*found);
+      idle_.erase(found);
+    }
+  }
+  if (lane == nullptr) {
+    const Current current(gpus_[gpu]);
+    int most_shared = 0;
+    check(cudaDeviceGetAttribute(&most_shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, gpus_[gpu]),
+          "a property of the GPU");
+    check(prepare_resize(most_shared), "the resize kernel");
+    lane = std::make_unique<Lane>(gpus_[gpu], side, most, most_shared, jpeg);
+  }
+  Lane* given = lane.release();
+  return std::shared_ptr<InputLane>(given, [this](InputLane* back) {
+    const std::lock_guard lock(mutex_);
+    idle_.emplace_back(static_cast<Lane*>(back));
+  });
+}
+
+// Other samplings make the engines slow; most have other filters in libjpeg, too.
+bool CudaInputPath::engine_takes(const PhotoShape& shape) const {
+  return shape.kind == SampleKind::kGray || (shape.kind == SampleKind::kYcc && shape.h == shape.v);
+}
+
+std::string CudaInputPath::engine() const { return engine_of(0).name(); }
+std::string CudaInputPath::missing() const { return engine_of(0).missing(); }
+
+int CudaInputPath::engine_lanes() const {
+  return engine().empty() ? 0 : kEngineLanes * static_cast<int>(gpus_.size());
+}
+
+int CudaInputPath::engine_units() const { return std::max(1, engine_of(0).units()); }
+
+}  // namespace pronghorn::device::cuda

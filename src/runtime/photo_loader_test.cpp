@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way of photographs over a device, with a device that is host memory and the functions that
+// real ones run in their kernels: every pixel must be image::load's.
+#include "runtime/photo_loader.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <set>
+
+#include "base/error.h"
+#include "device/reference/reference_device.h"
+#include "image/encode_for_test.h"
+#include "runtime/session.h"
+
+namespace pronghorn::runtime {
+namespace {
+
+using image::testing::ByteVector;
+using image::testing::jpeg;
+using image::testing::noise;
+using image::testing::picture;
+using image::testing::png;
+
+device::PhotoSamples samples_of(const device::PhotoShape& shape, const std::byte* at) {
+  device::PhotoSamples s{shape.kind, shape.width,           shape.height,           shape.h,
+                         shape.v,    shape.planes[1].width, shape.planes[1].height, {},
+                         {}};
+  for (int i = 0; i < 3; ++i) {
+    s.pitch[i] = static_cast<std::int32_t>(shape.planes[i].pitch);
+    s.plane[i] = reinterpret_cast<const std::uint8_t*>(at) + shape.planes[i].offset;
+  }
+  return s;
+}
+
+class HostPath final : public device::InputPath {
+ public:
+  explicit HostPath(bool with_engine) : with_engine_(with_engine) {}
+
+  std::shared_ptr<device::InputLane> lane(int side, int most, bool engine) override {
+    EXPECT_TRUE(!engine || with_engine_);
+    return std::make_shared<Lane>(*this, side, most);
+  }
+  bool engine_takes(const device::PhotoShape& shape) const override { return shape.h == shape.v; }
+  std::string engine() const override { return with_engine_ ? "host" : ""; }
+  std::string missing() const override { return with_engine_ ? "" : "left out"; }
+  int engine_lanes() const override { return with_engine_ ? 1 : 0; }
+  int engine_units() const override { return 7; }
+
+  std::atomic<int> refuse_every{0};       // of the streams that the engine is given, every so many
+  std::atomic<int> put_at_most{1 << 30};  // rows of a photograph that put() takes
+
+ private:
+  class Lane final : public device::InputLane {
+   public:
+    Lane(HostPath& path, int side, int most) : path_(path), side_(side) {
+      for (auto& places : places_) places.resize(static_cast<std::size_t>(most) * side * side * 3);
+    }
+    std::byte* room(std::size_t bytes) override {
+      room_.assign(bytes, std::byte{0xa5});
+      return room_.data();
+    }
+    bool put(const device::PhotoShape& shape, int place) override {
+      EXPECT_EQ(room_.size(), shape.bytes);
+      if (shape.height > path_.put_at_most) return false;
+      resize(shape, room_.data(), place);
+      return true;
+    }
+    void drop(std::size_t bytes) override { EXPECT_EQ(room_.size(), bytes); }
+    void decode(std::span<device::JpegStream> streams, bool resize_too) override {
+      for (device::JpegStream& stream : streams) {
+        if (path_.refuse_every > 0 && ++path_.given_ % path_.refuse_every == 0) continue;
+        image::Photo photo(stream.bytes, "engine");
+        std::vector<std::byte> planes(stream.shape.bytes);
+        photo.decode(reinterpret_cast<std::uint8_t*>(planes.data()));
+        if (resize_too) resize(stream.shape, planes.data(), stream.place);
+        stream.decoded = true;
+      }
+    }
+    const std::uint8_t* finish() override {
+      const std::uint8_t* pixels = places_[turn_].data();
+      turn_ ^= 1;
+      return pixels;
+    }
+
+   private:
+    void resize(const device::PhotoShape& shape, const std::byte* at, int place) {
+      const device::PhotoSamples samples = samples_of(shape, at);
+      const std::ptrdiff_t pitch = std::ptrdiff_t{side_} * 3;
+      std::vector<std::uint8_t> rows(static_cast<std::size_t>(pitch * shape.height));
+      for (int y = 0; y < shape.height; ++y) {
+        for (int x = 0; x < side_; ++x) {
+          const device::Rgb pixel = device::resized_column(samples, shape.x, x, y);
+          std::uint8_t* to = rows.data() + pitch * y + 3 * x;
+          to[0] = static_cast<std::uint8_t>(pixel.r);
+          to[1] = static_cast<std::uint8_t>(pixel.g);
+          to[2] = static_cast<std::uint8_t>(pixel.b);
+        }
+      }
+      std::uint8_t* dst = places_[turn_].data() + std::ptrdiff_t{place} * pitch * side_;
+      for (int y = 0; y < side_; ++y) {
+        for (std::ptrdiff_t b = 0; b < pitch; ++b) {
+          dst[y * pitch + b] = device::resized_row(rows.data() + b, pitch, 0, shape.y, y);
+        }
+      }
+    }
+
+    HostPath& path_;
+    int side_;
+    std::vector<std::byte> room_;
+    std::vector<std::uint8_t> places_[2];
+    std::size_t turn_ = 0;
+  };
+
+  const bool with_engine_;
+  std::atomic<int> given_{0};
+};
+
+ByteVector cut(ByteVector bytes, double share) {
+  bytes.resize(static_cast<std::size_t>(share * static_cast<double>(bytes.size())));
+  return bytes;
+}
+
+// Every kind of image that image::load takes or refuses.
+std::vector<ByteVector> all_kinds() {
+  std::vector<ByteVector> all;
+  for (const auto& [h, v] : {std::pair{1, 1}, {2, 1}, {2, 2}, {1, 2}}) {
+    for (const auto& [width, height] :
+         {std::pair{16, 16}, {17, 33}, {64, 48}, {75, 50}, {121, 201}, {15, 40}, {500, 375}}) {
+      all.push_back(jpeg(picture(width, height, static_cast<unsigned>(width + h)),
+                         {.quality = 95, .h_samples = h, .v_samples = v}));
+      all.push_back(jpeg(noise(width, height, 7), {.h_samples = h, .v_samples = v}));
+    }
+  }
+  all.push_back(jpeg(picture(90, 60), {.gray = true}));
+  all.push_back(jpeg(picture(90, 60), {.progressive = true}));
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    all.push_back(jpeg(picture(70, 44), {.orientation = orientation}));
+  }
+  all.push_back(png(picture(40, 30)));
+  all.push_back(png(picture(300, 20)));
+  all.push_back(cut(jpeg(picture(80, 80)), 0.5));
+  all.push_back(cut(jpeg(picture(80, 80), {.progressive = true}), 0.6));
+  all.push_back(cut(jpeg(picture(80, 80)), 0.02));
+  for (const double share : {0.5, 0.9, 0.97, 0.995})
+    all.push_back(cut(jpeg(picture(90, 300)), share));
+  all.push_back({});
+  all.push_back(ByteVector(100, std::byte{1}));
+  return all;
+}
+
+std::unique_ptr<image::Source> source_of(const std::vector<ByteVector>& all) {
+  std::vector<std::string> names;
+  std::vector<image::Encoded> images;
+  for (const ByteVector& bytes : all) {
+    auto owner = std::make_shared<ByteVector>(bytes);
+    names.push_back("image" + std::to_string(names.size()));
+    images.push_back({base::Bytes(*owner), owner});
+  }
+  return image::memory_source(std::move(names), std::move(images));
+}
+
+// Loads the source with and without `path` and expects the same pixels and the same errors.
+image::PipelineStats expect_equal(const image::Source& source, HostPath& path,
+                                  const PhotoLoaderOptions& options) {
+  const auto side = static_cast<std::size_t>(options.resize.width);
+  const std::size_t bytes = side * side * 3;
+  const PhotoLoaders loaders = make_photo_loaders(&path, options);
+  image::PipelineOptions pipeline{.resize = options.resize, .loaders = loaders.pointers()};
+  std::mutex mutex;
+  std::set<std::int64_t> seen;
+  const image::PipelineStats stats = image::run(source, pipeline, [&](const image::Chunk& chunk) {
+    const std::lock_guard lock(mutex);
+    for (std::size_t i = 0; i < chunk.slot.size(); ++i) {
+      const std::int64_t index = chunk.first + static_cast<std::int64_t>(i);
+      EXPECT_TRUE(seen.insert(index).second);
+      std::vector<std::uint8_t> expected(bytes);
+      std::string error;
+      try {
+        image::load(source.read(index).bytes, source.name(index), options.resize, expected.data());
+      } catch (const base::Error& e) {
+        error = e.what();
+      }
+      EXPECT_EQ(chunk.error[i], error) << index;
+      EXPECT_EQ(chunk.slot[i] < 0, !error.empty()) << index;
+      if (chunk.slot[i] < 0) continue;
+      const std::uint8_t* got =
+          chunk.pixels.data() + bytes * static_cast<std::size_t>(chunk.slot[i]);
+      EXPECT_EQ(std::memcmp(got, expected.data(), bytes), 0) << index;
+    }
+  });
+  EXPECT_EQ(static_cast<std::int64_t>(seen.size()), source.size());
+  EXPECT_EQ(stats.images, source.size());
+  return stats;
+}
+
+TEST(PhotoLoader, PixelsAndErrorsOfEveryKind) {
+  const auto source = source_of(all_kinds());
+  for (const bool engine : {false, true}) {
+    for (const char* mode : {"direct:32", "direct:200", "short:40,crop:32"}) {
+      HostPath path(engine);
+      const auto stats = expect_equal(
+          *source, path, {.resize = image::parse_resize(mode), .threads = 2, .batch = 9});
+      EXPECT_GE(stats.broken, 6);  // a crop may do without what is missing
+      EXPECT_LE(stats.broken, 9);
+      if (!engine) {
+        EXPECT_EQ(stats.engine_images, 0);
+        EXPECT_EQ(stats.returned, 0);
+      }
+    }
+  }
+}
+
+TEST(PhotoLoader, TheEngineAloneAndWhatItReturns) {
+  const auto source = source_of(all_kinds());
+  HostPath path(true);
+  const PhotoLoaderOptions options{
+      .resize = image::parse_resize("direct:32"), .threads = 0, .batch = 128};
+  auto stats = expect_equal(*source, path, options);
+  EXPECT_GT(stats.engine_images, 20);
+  EXPECT_EQ(stats.engine_images + stats.returned + 1, stats.images);  // one is no image at all
+  const std::int64_t before = stats.returned;
+  path.refuse_every = 3;
+  stats = expect_equal(*source, path, options);
+  EXPECT_GT(stats.returned, before + 5);
+}
+
+TEST(PhotoLoader, ModesAndSizesThatTheDeviceLeaves) {
+  const auto source = source_of(all_kinds());
+  HostPath path(true);
+  PhotoLoaderOptions options{.resize = image::parse_resize("direct:32"), .threads = 1, .batch = 8};
+  path.put_at_most = 100;
+  expect_equal(*source, path, options);
+  options.resize.scaled_decode = true;
+  expect_equal(*source, path, options);
+  options.resize.scaled_decode = false;
+  options.resize.interpolation = image::Interpolation::kNearest;
+  expect_equal(*source, path, options);
+}
+
+TEST(PhotoLoader, DecodeOnlyHasNoPixels) {
+  const auto source = source_of({jpeg(picture(64, 48)), cut(jpeg(picture(64, 48)), 0.5)});
+  for (const bool with_path : {false, true}) {
+    HostPath path(false);
+    const PhotoLoaders loaders =
+        make_photo_loaders(with_path ? &path : nullptr, {.resize = image::parse_resize("direct:32"),
+                                                         .threads = 1,
+                                                         .batch = 4,
+                                                         .decode_only = true});
+    int broken = 0;
+    const auto stats = image::run(
+        *source, {.resize = image::parse_resize("direct:32"), .loaders = loaders.pointers()},
+        [&](const image::Chunk& chunk) {
+          EXPECT_EQ(chunk.good, 0);
+          for (const std::string& error : chunk.error) broken += error.empty() ? 0 : 1;
+        });
+    EXPECT_EQ(stats.images, 2);
+    EXPECT_EQ(stats.broken, 1);
+    EXPECT_EQ(broken, 1);
+  }
+}
+
+// The reference device with the path of above.
+class DeviceWithPath final : public device::Device {
+ public:
+  explicit DeviceWithPath(bool engine) : path(engine) {}
+  device::DeviceProperties properties() const override { return inner_->properties(); }
+  device::CompileResult compile(std::shared_ptr<const graph::Graph> graph,
+                                const device::CompileOptions& options) override {
+    return inner_->compile(std::move(graph), options);
+  }
+  device::InputPath* input_path() override { return &path; }
+
+  HostPath path;
+
+ private:
+  std::unique_ptr<device::Device> inner_ = device::reference::make_device();
+};
+
+graph::Graph mean_colour(int side) {
+  graph::Graph g;
+  g.name = "mean_colour";
+  g.inputs = {g.add_value("pixels", graph::DType::kU8, {side, side, 3})};
+  graph::QAveragePool pool{.window = {.kh = side, .kw = side},
+                           .m = std::vector<float>(static_cast<std::size_t>(side * side),
+                                                   1.0f / static_cast<float>(side * side))};
+  g.outputs = {g.add_node(graph::Op::kQAveragePool, "mean", {g.inputs[0]}, pool)};
+  graph::verify(g);
+  return g;
+}
+
+TEST(PhotoLoader, ClassifyOverTheDeviceGivesTheSameResultsInOrder) {
+  constexpr int kSide = 24;
+  setenv("PRONGHORN_DEVICE_INPUT", "1", 1);
+  const auto model = std::make_shared<const graph::Graph>(mean_colour(kSide));
+  Session plain(model, device::reference::make_device(), 3);
+  const std::shared_ptr<const image::Source> once = source_of(all_kinds());
+  const auto source = image::repeated_source(once, 3 * once->size());
+  const auto classify_with = [&](Session& session, ClassifyOptions options) {
+    std::vector<std::pair<std::string, std::vector<float>>> results;
+    options.resize = image::parse_resize("direct:24");
+    const auto stats = classify(session, *source, options, [&](const Result& result) {
+      EXPECT_EQ(result.index, static_cast<std::int64_t>(results.size()));
+      results.emplace_back(result.error,
+                           result.outputs == nullptr
+                               ? std::vector<float>()
+                               : std::vector<float>(result.outputs, result.outputs + 3));
+      return true;
+    });
+    EXPECT_EQ(stats.images, source->size());
+    return results;
+  };
+  const auto expected = classify_with(plain, {.batch = 4});
+  for (const bool engine : {false, true}) {
+    const auto device = std::make_shared<DeviceWithPath>(engine);
+    Session session(model, device, 3);
+    for (const int batch : {1, 4, 64}) {
+      EXPECT_EQ(classify_with(session, {.batch = batch}), expected) << engine << " " << batch;
+    }
+    EXPECT_EQ(classify_with(session, {.batch = 8, .engine = false}), expected);
+    const auto decoded = classify_with(session, {.batch = 8, .decode_only = true});
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(decoded[i].first, expected[i].first);
+      EXPECT_TRUE(decoded[i].second.empty());
+    }
+    EXPECT_THROW(classify_with(session, {.batch = 4, .strict = true}), base::Error);
+    int calls = 0;
+    EXPECT_THROW(
+        classify(session, *source, {.resize = image::parse_resize("direct:24"), .batch = 4},
+                 [&](const Result&) { return ++calls < 10; }),
+        base::Error);
+    EXPECT_EQ(calls, 10);
+  }
+  unsetenv("PRONGHORN_DEVICE_INPUT");
+  Session without(model, std::make_shared<DeviceWithPath>(true), 3);
+  EXPECT_EQ(without.input_path(), nullptr);
+  EXPECT_EQ(classify_with(without, {.batch = 4}), expected);
+}
+
+}  // namespace
+}  // namespace pronghorn::runtime
