@@ -16,8 +16,10 @@ namespace pronghorn::fuzz {
 namespace {
 
 Input seed(char format, std::string_view content) {
-  Input input{static_cast<std::uint8_t>(format)};
-  input.insert(input.end(), content.begin(), content.end());
+  Input input;
+  input.reserve(1 + content.size());
+  input.push_back(static_cast<std::uint8_t>(format));
+  for (const char c : content) input.push_back(static_cast<std::uint8_t>(c));
   return input;
 }
 
