@@ -179,7 +179,7 @@ def main():
         if len(one) == 2:
             lane = one[2][kind] - one[1][kind]
             total[kind] += c["ic"] * (one[1][kind] + (c["px"] - 1) * lane)
-    report = {"schema": 2, "command": f"rtl/syn/synth.py {arguments.config}", "config": arguments.config,
+    report = {"schema": "pronghorn-fpga-synthesis-2", "command": f"rtl/syn/synth.py {arguments.config}", "config": arguments.config,
               "card": c["card"], "tool": "pyosys 0.70, synth_xilinx -family xcup, abc -lut 6", "pieces": rows,
               "total": total, "of_card": {k: round(v / card[k], 4) for k, v in total.items()},
               "lut_levels": max(r["lut_levels"] for r in rows),
