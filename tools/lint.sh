@@ -40,6 +40,7 @@ check files python3 tools/check_files.py
 check layers python3 tools/check_layers.py
 check exports python3 tools/check_exports.py build/libpronghorn.so
 check kernel-objects python3 tools/check_kernel_objects.py build
+check results python3 bench/make_table.py --check
 check format format
 [ "${PRONGHORN_TIDY:-1}" = 0 ] || check tidy tidy
 
