@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 
 #include "bench/system_under_test.h"
@@ -17,6 +19,8 @@ namespace {
 constexpr double kLongRun = 1.5;
 // Rounds in the time asked for a figure.
 constexpr double kRounds = 6;
+
+std::uint32_t bits(float value) { return std::bit_cast<std::uint32_t>(value); }
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -176,8 +180,8 @@ Verified verify(const Model& model, const Session& session, const std::vector<st
     for (std::size_t c = 0; c < expected.size(); ++c) {
       const double error =
           std::fabs(static_cast<double>(expected[c]) - static_cast<double>(got[c])) / range;
-      const bool same = verified.exact ? std::memcmp(&expected[c], &got[c], sizeof(float)) == 0
-                                       : error <= verified.tolerance;
+      const bool same =
+          verified.exact ? bits(expected[c]) == bits(got[c]) : error <= verified.tolerance;
       if (!same) {
         throw Error(PH_INTERNAL,
                     fmt::format("device {} differs from {}: image {}, class {}: {} instead of {}; "
