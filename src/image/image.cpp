@@ -23,8 +23,8 @@ constexpr int kRowsAtOnce = 16;  // of a decoder: a strip that stays in cache
 // Where a pixel of the upright picture is in the stored one: mirrored along the upright axes first,
 // then rows and columns exchanged.
 struct Orientation {
-  bool mirror_x;
-  bool mirror_y;
+  bool flip_x;
+  bool flip_y;
   bool exchange;
 };
 constexpr std::array<Orientation, 9> kOrientations = {{{false, false, false},
@@ -44,11 +44,11 @@ Image oriented(const Image& src, const Orientation& how) {
   dst.pixels.resize(src.pixels.size());
   const std::ptrdiff_t pixel = 3;
   const std::ptrdiff_t row = pixel * src.width;
-  const std::ptrdiff_t step_x = (how.exchange ? row : pixel) * (how.mirror_x ? -1 : 1);
-  const std::ptrdiff_t step_y = (how.exchange ? pixel : row) * (how.mirror_y ? -1 : 1);
+  const std::ptrdiff_t step_x = (how.exchange ? row : pixel) * (how.flip_x ? -1 : 1);
+  const std::ptrdiff_t step_y = (how.exchange ? pixel : row) * (how.flip_y ? -1 : 1);
   const std::uint8_t* corner = src.pixels.data();
-  if (how.mirror_x) corner -= step_x * (dst.width - 1);
-  if (how.mirror_y) corner -= step_y * (dst.height - 1);
+  if (how.flip_x) corner -= step_x * (dst.width - 1);
+  if (how.flip_y) corner -= step_y * (dst.height - 1);
   std::uint8_t* out = dst.pixels.data();
   for (int y = 0; y < dst.height; ++y) {
     const std::uint8_t* in = corner + step_y * y;
@@ -281,8 +281,8 @@ void load_any(base::Bytes bytes, const std::string& name, const ResizeMode& mode
     return;
   }
   const Image image = oriented(decode_stored(reader, denominator), how);
-  plan.x = scaled(plan.x, image.width, denominator, how.mirror_x);
-  plan.y = scaled(plan.y, image.height, denominator, how.mirror_y);
+  plan.x = scaled(plan.x, image.width, denominator, how.flip_x);
+  plan.y = scaled(plan.y, image.height, denominator, how.flip_y);
   resample(image, plan, mode.interpolation, dst, resize_seconds);
 }
 
