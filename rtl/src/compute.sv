@@ -65,12 +65,11 @@ module compute #(
 
   logic [PX*12-1:0] x, y, x_q, y_q;
   logic             next_pixels, next_is_last;
-  logic [5:0]       passes, coming_passes;
+  logic [5:0]       passes;
   coordinates u_coordinates (
     .clk_i, .rst_ni, .prepare_i(prepare), .next_command_i(command[load_slot]),
     .prepared_o(prepared), .start_i(start), .advance_i(next_pixels), .command_i(command[slot]),
-    .next_is_last_i(next_is_last), .x_o(x), .y_o(y), .passes_o(passes),
-    .coming_passes_o(coming_passes)
+    .next_is_last_i(next_is_last), .x_o(x), .y_o(y), .passes_o(passes)
   );
 
   step_t               step;
@@ -80,7 +79,7 @@ module compute #(
   sequencer u_sequencer (
     .clk_i, .rst_ni, .ready_i(ready_q), .kind_i(kind), .command_i(command), .slot_o(slot),
     .start_o(start), .tap_o(tap_index), .tap_i(tap), .advance_o(next_pixels),
-    .next_is_last_o(next_is_last), .passes_i(passes), .coming_passes_i(coming_passes), .pixels_done_i(pixels_done),
+    .next_is_last_o(next_is_last), .passes_i(passes), .pixels_done_i(pixels_done),
     .command_done_i(done), .done_slot_i(done_slot), .step_o(step), .read_mem_o(src_mem_o),
     .read_row_o(src_row_o), .read_bank_o(src_bank_o), .weight_o(weight_word), .tail_o(tail),
     .tap_valid_o(tap_valid), .idle_o(idle), .tile_o(tile)
@@ -149,14 +148,21 @@ module compute #(
   );
 
   // Results of a tile.
-  reset_delay_line #(.Width($bits(tile_t)), .Cycles(BeatAt + 2 - 4)) u_tile (
+  reset_delay_line #(.Width($bits(tile_t)), .Cycles(BeatAt + 2 - 5)) u_tile (
     .clk_i, .rst_ni, .d_i(tile), .q_o(tile_late)
   );
   beat_t  beat13, beat17, beat18;
   write_t write13, write39;
+  logic       next_rows;
+  logic [3:0] row_index;
+  span_t      row;
+  planes_walker u_walker (
+    .clk_i, .rst_ni, .tile_i(tile), .command_i(command[tile.slot]), .next_i(next_rows),
+    .index_i(row_index), .span_o(row)
+  );
   result_sequencer u_results (
-    .clk_i, .rst_ni, .tile_i(tile_late), .kind_i(kind), .command_i(command), .beat_o(beat13),
-    .write_o(write13)
+    .clk_i, .rst_ni, .tile_i(tile_late), .kind_i(kind), .command_i(command),
+    .next_rows_o(next_rows), .row_index_o(row_index), .row_i(row), .beat_o(beat13), .write_o(write13)
   );
   reset_delay_line #(.Width($bits(beat_t)), .Cycles(HoldAt - BeatAt)) u_beat17 (
     .clk_i, .rst_ni, .d_i(beat13), .q_o(beat17)
@@ -203,13 +209,15 @@ module compute #(
     end
   end
 
-  // Residuals.
-  compute_t c18;
-  assign c18         = command[beat18.slot];
-  assign res_valid_o = beat18.valid && c18.has_res && !kind[beat18.slot].maxpool;
-  assign res_mem_o   = c18.res_mem;
-  assign res_row_o   = beat18.res_row;
-  assign res_bank_o  = c18.res_bank[BankBits-1:0];
+  // Residuals: requested with beat18.
+  compute_t c17;
+  assign c17 = command[beat17.slot];
+  always_ff @(posedge clk_i) begin
+    res_valid_o <= rst_ni && beat17.valid && c17.has_res && !kind[beat17.slot].maxpool;
+    res_mem_o   <= c17.res_mem;
+    res_row_o   <= beat17.res_row;
+    res_bank_o  <= c17.res_bank[BankBits-1:0];
+  end
   logic                res_mem23, res_valid20, slot20;
   logic [TileBits-1:0] res24_q;
   logic [7:0]          z_res21_q;

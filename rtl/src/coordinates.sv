@@ -17,8 +17,7 @@ module coordinates (
   input  logic                         next_is_last_i,  // the tile after the current one
   output logic [pronghorn_pkg::PX*12-1:0] x_o,
   output logic [pronghorn_pkg::PX*12-1:0] y_o,
-  output logic [5:0]                   passes_o,
-  output logic [5:0]                   coming_passes_o  // what start_i or advance_i would give now
+  output logic [5:0]                   passes_o
 );
   import pronghorn_pkg::PX;
   import pronghorn_types::*;
@@ -67,7 +66,6 @@ module coordinates (
   logic signed [12:0] x1_q[PX], wrapped1_q[PX];
   logic [12:0]        y1_q[PX], y2_q[PX];
   logic [11:0]        x2_q[PX];
-  assign coming_passes_o = start_i ? first_passes_q : passes_q;
   always_ff @(posedge clk_i) begin
     step_x_q       <= $signed({1'b0, command_i.step_x});
     step_wrapped_q <= $signed({1'b0, command_i.step_x}) - $signed({1'b0, command_i.pitch});

@@ -148,6 +148,15 @@ package pronghorn_types;
     logic [PX-1:0]       mask;       // by pixel
   } write_t;
 
+  // Pixels lane to stop - 1 of a tile, all in one row of the grid; (row, bank): where the tile's first pixel
+  // would lie, from the group's first row.
+  typedef struct packed {
+    logic [15:0]         row;
+    logic [BankBits-1:0] bank;
+    logic [5:0]          lane;
+    logic [5:0]          stop;
+  } span_t;
+
   // (row, bank) + n with n < PX.
   function automatic logic [15+BankBits:0] advance(logic [15:0] row, logic [BankBits-1:0] bank,
                                                    logic [BankBits-1:0] n);

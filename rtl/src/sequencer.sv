@@ -20,7 +20,6 @@ module sequencer (
   output logic                          advance_o,
   output logic                          next_is_last_o,
   input  logic [5:0]                    passes_i,
-  input  logic [5:0]                    coming_passes_i,  // of the tile that start or advance gives
   // progress of results
   input  logic                          pixels_done_i,
   input  logic                          command_done_i,
@@ -59,6 +58,7 @@ module sequencer (
   logic [15:0] left_q;      // tiles of pixels after this one
   logic        pixels_last_q, first_pixels_q;
   logic        odd_groups_q;
+  logic        one_tile_q;  // the coming command has one tile of pixels; known before it may start
 
   logic [15:0] base_q, group_q, weight_q;
   logic [BankBits-1:0] bank_q;
@@ -98,17 +98,14 @@ module sequencer (
   assign idle_o      = !active_q;
 
   logic two_groups;
-  logic [5:0] pixels, passes, coming_pixels, coming_passes;
-  logic [7:0] cycles_q, cycles;   // of results, less one: of one group, of the tile's
+  logic [5:0] pixels, passes;
+  logic       counting_q;   // the cycle after a tile of pixels starts
+  logic [7:0] logits_cycles_q, group_cycles, cycles;   // of results, less one: of one group, of the tile's
   assign two_groups    = conv && !(tile_end && odd_groups_q);
   assign pixels        = average ? 6'd1 : pixels_last_q ? c.last_px : 6'(PX);
   assign passes        = c.planes ? passes_i : 6'd1;
-  assign cycles        = two_groups ? {cycles_q[6:0], 1'b1} : cycles_q;
-  // Of the tile of pixels that starts: a command's first one, or the next.
-  logic coming_last;
-  assign coming_last   = active_q ? next_is_last_o : c.tiles == 16'd1;
-  assign coming_pixels = (average || !c.logits) ? 6'd1 : coming_last ? c.last_px : 6'(PX);
-  assign coming_passes = c.planes ? coming_passes_i : 6'd1;
+  assign group_cycles  = c.planes ? {2'b00, passes_i} - 8'd1 : logits_cycles_q;
+  assign cycles        = two_groups ? {group_cycles[6:0], 1'b1} : group_cycles;
 
   always_ff @(posedge clk_i) begin
     if (spacing_q != 0) spacing_q <= spacing_q - 3'd1;
@@ -116,6 +113,7 @@ module sequencer (
     if (!free_q) busy_q <= busy_q - 8'd1;
     if (busy_q == 8'd1) free_q <= 1'b1;
     loading_q <= 1'b0;
+    one_tile_q <= c.tiles == 16'd1;
 
     if (start_o) begin
       active_q  <= 1'b1;
@@ -124,6 +122,7 @@ module sequencer (
       middle_q  <= '0;
       tile_q    <= '0;
       left_q    <= c.tiles - 16'd1;
+      pixels_last_q <= one_tile_q;
       first_step   <= 1'b1;
       first_tile_q <= 1'b1;
       inner_last_q  <= conv ? c.src_groups - 10'd1 : {4'd0, c.taps} - 10'd1;
@@ -147,12 +146,11 @@ module sequencer (
       tile_end        <= tile_last_q == 0;
       tile_single_q   <= tile_last_q == 0;
       tile_before_q   <= tile_last_q - 10'd1;
-      pixels_last_q   <= left_q == 0;
       next_is_last_o  <= left_q == 16'd1;
     end
-    if (start_o || pixels_end) begin
-      cycles_q <= c.logits ? {coming_pixels, 2'b00} - 8'd1 : {2'b00, coming_passes} - 8'd1;
-    end
+    // Logits: no last step comes sooner than two cycles after the start, or after the tile of pixels before.
+    counting_q <= start_o || pixels_end;
+    if (counting_q) logits_cycles_q <= c.logits ? {pixels, 2'b00} - 8'd1 : '0;
     if (step) begin
       first_step <= last_step;
       inner_q    <= inner_end ? '0 : inner_q + 10'd1;
@@ -166,7 +164,7 @@ module sequencer (
         tile_q       <= tile_end ? '0 : tile_q + 10'd1;
         tile_end     <= tile_end ? tile_single_q : tile_q == tile_before_q;
         busy_q       <= cycles;
-        free_q       <= cycles == 0;
+        free_q       <= !two_groups && (passes == 6'd1) && logits_cycles_q == 0;
       end
       weight_q <= pixels_end ? c.w_addr : weight_q + 16'd1;
       // The group's rows: within a tap for CONV, from tile to tile else.

@@ -1,194 +1,258 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Resources of a configuration on its card, with Yosys (pyosys from PyPI, 0.70).
+"""Resources and logic depth of a configuration on its card, with Yosys (pyosys from PyPI, 0.70).
 
-  rtl/syn/synth.py CONFIG [--json FILE] [--only MODULE ...]
+  rtl/syn/synth.py CONFIG [--json FILE] [--cache FOLDER] [--jobs N] [--only MODULE ...] [--deep N]
 
-The overlay is synthesized in pieces that are counted by their instances: flat, the array alone would be
-11,264 DSPs. A piece is a module without the modules that have a piece of their own; together they are the
-whole overlay. Lanes of a requantize column are measured as the difference of two widths, the weight memory
-in slices of one URAM's width.
+The overlay is synthesized in pieces: from the top down, a piece is a module without the modules inside it that
+are pieces themselves (PIECES), once for each set of parameters, counted by the instances that the netlists around
+it hold. Together they are the whole overlay; nothing is optimised across a piece's ports, so the sum is no less than
+what flat synthesis gives. Pieces that repeat one slice are measured by two widths and extended linearly (SLICES).
 
 The flow is synth_xilinx (UltraScale+), with its LUTs mapped by `abc -lut 6`: first the fewest levels, then
-the fewest LUTs, counted as they are. LUT levels are the most LUTs on any path between registers, memories,
-DSPs and the piece's ports; carry chains are counted as wires. Yosys neither packs two small LUTs into one nor
-retimes: the vendor's tool does better, not worse. No timing is claimed.
+the fewest LUTs, counted as they are. LUT levels (netlist.py) are the most LUTs on any path between registers,
+memories, DSPs and the overlay's ports, through the ports of pieces. Yosys neither packs two small LUTs into one
+nor retimes: the vendor's tool does better, not worse. No timing is claimed.
+
+--cache keeps what a piece gave, by its sources: a run that was stopped goes on, one after a change repeats what changed.
+--deep prints every path of more than N levels.
 """
 import argparse
+import concurrent.futures
+import hashlib
 import json
 import multiprocessing
+import os
+import pickle
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 RTL = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(RTL / "tools"))
+sys.path[:0] = [str(RTL / "tools"), str(RTL / "syn")]
 import configs  # noqa: E402
+import netlist  # noqa: E402
 
-URAM_WIDTH = 72
 MAP = ("opt_expr -mux_undef -noclkinv", "abc -lut 6", "clean", "xilinx_srl -fixed -minlen 3",
        "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6", "xilinx_dffopt",
        "opt_lut_ins -tech xilinx", "blackbox =A:whitebox", "clean")
-# Modules with a piece of their own, by the piece that contains them.
-APART = {
-    "mac_array": ("mac_tile", "pixel_feed", "weight_feed"),
-    "lanes": ("requantize_column", "float_lane", "zero_product"),
-    "activation_memory": ("rotate", "activation_bank"),
-    "compute": ("mac_array", "lanes", "vector_unit"),
-    "core": ("compute", "activation_memory", "weight_memory", "constant_memory"),
-    "pronghorn": ("core",),
-}
+TOP = ("pronghorn", (("Structural", 1),))
+PIECES = ("registers", "core", "axi_reader", "dispatch", "loader", "image_spreader", "storer", "compute",
+          "command_slots", "coordinates", "sequencer", "borders", "result_sequencer", "planes_walker", "mac_array",
+          "mac_tile", "pixel_feed", "weight_feed", "vector_unit", "lanes", "requantize_column", "float_lane",
+          "zero_product", "activation_memory", "rotate", "activation_bank", "weight_memory", "constant_memory")
+# module -> (parameter, the two widths): each is a part of its own and so many slices that are alike.
+SLICES = {"requantize_column": ("Lanes", 1, 2), "rotate": ("Width", 8, 16), "weight_memory": ("Width", 72, 144)}
+KINDS = ("dsp", "uram", "bram", "lut", "ff", "carry4")
 
 
-def pieces(c):
-    """(module, parameters, instances) of what the overlay consists of."""
-    oc, ic, px = c["oc"], c["ic"], c["px"]
-    yield "pronghorn", {"Structural": "1'b1"}, 1
-    yield "core", {"Structural": "1'b1"}, 1
-    yield "compute", {"Structural": "1'b1"}, 1
-    yield "vector_unit", {}, 1
-    yield "mac_array", {"Structural": "1'b1"}, 1
-    yield "mac_tile", {}, oc // 2 * (px // 2)
-    yield "pixel_feed", {}, px // 2
-    yield "weight_feed", {}, oc // 2
-    yield "lanes", {}, 1
-    yield "requantize_column", {"Lanes": 1}, ic
-    yield "requantize_column", {"Lanes": 2}, ic
-    yield "float_lane", {}, ic // 4
-    yield "zero_product", {}, 1
-    for m in ("m0", "m1"):
-        uram = f"1'b{int(c[f'{m}_ram'] == 'uram')}"
-        rows = {"Rows": c[f"{m}_rows"], "Uram": uram}
-        yield "activation_memory", rows, 1
-        yield "activation_bank", dict(rows, Width=8 * ic), px
-    yield "rotate", {"Count": px, "Width": 8 * ic}, 2       # reads
-    yield "rotate", {"Count": px, "Width": 8 * ic + 2}, 2   # writes
-    yield "weight_memory", {"Width": URAM_WIDTH}, -(-8 * oc * ic // URAM_WIDTH)
-    yield "constant_memory", {}, 1
+def source(module):
+    return RTL / "src" / f"{module}.sv"
 
 
-def levels(module):
-    """The most LUTs on a path without a register, and that path's two ends."""
-    cells = module["cells"]
-    names, driver, depth = {}, {}, {}
-    for name, net in module["netnames"].items():
-        for i, bit in enumerate(net["bits"]):
-            if not net.get("hide_name"):
-                names.setdefault(bit, f"{name}[{i}]")
-    for name, cell in cells.items():
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"].get(port) == "output":
-                driver.update((bit, name) for bit in bits)
+def closure(module, inside=()):
+    """A module and those it instantiates, but for pieces."""
+    text = source(module).read_text()
+    found = {module}
+    for path in (RTL / "src").glob("*.sv"):
+        name = path.stem
+        if name != module and name not in PIECES and name not in inside and re.search(rf"\b{name}\b", text):
+            found |= closure(name, (*inside, *found))
+    return found
 
-    def through(cell):
-        return cell["type"].startswith(("LUT", "CARRY", "MUXF")) or cell["type"] in ("INV", "BUF")
 
-    def inputs(cell):
-        return [bit for port, bits in cell["connections"].items()
-                if cell["port_directions"].get(port) == "input" for bit in bits if isinstance(bit, int)]
-
-    def visit(end):
-        stack = [end]
-        while stack:
-            bit = stack[-1]
-            cell = cells.get(driver.get(bit))
-            if bit in depth or cell is None or not through(cell):
-                depth.setdefault(bit, (0, names.get(bit, str(bit))))
-                stack.pop()
-                continue
-            missing = [b for b in inputs(cell) if b not in depth]
-            if missing:
-                stack += missing
-                continue
-            deepest = max((depth[b] for b in inputs(cell)), default=(0, "a constant"))
-            depth[bit] = (deepest[0] + cell["type"].startswith("LUT"), deepest[1])
-            stack.pop()
-
-    most = (0, "", "")
-    ends = [(bit, name) for name, cell in cells.items() if not through(cell) for bit in inputs(cell)]
-    ends += [(bit, name) for name, port in module["ports"].items() for bit in port["bits"] if isinstance(bit, int)]
-    for bit, name in ends:
-        visit(bit)
-        if depth[bit][0] > most[0]:
-            cell = cells.get(name)
-            q = [names[b] for b in cell["connections"].get("Q", []) if b in names] if cell else [name]
-            most = (*depth[bit], q[0] if q else f"{name} ({cell['type']})")
-    return most
+def declared(module):
+    """Parameters of a module."""
+    head = source(module).read_text().split(") (")[0]
+    return set(re.findall(r"\bparameter\b[^=,]*?\b(\w+)\s*=", head))
 
 
 def synthesize(task):
-    config, module, parameters = task
+    """(seconds, ports, cells, names) of a piece."""
+    package_text, module, parameters = task
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Yosys names every pass it runs
     from pyosys import libyosys as ys
+    begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         package = folder / "pronghorn_pkg.sv"
-        subprocess.run([sys.executable, RTL / "tools" / "configs.py", "--sv", config, package], check=True)
+        package.write_text(package_text)
         sources = " ".join(str(p) for p in sorted((RTL / "src").glob("*.sv")) if p.name != "pronghorn_types.sv")
         design = ys.Design()
-        generics = " ".join(f"-G {k}={v}" for k, v in parameters.items())
-        apart = " ".join(f"--blackboxed-module {name}" for name in ("DSP48E2", *APART.get(module, ())))
+        generics = " ".join(f"-G {k}={v}" for k, v in parameters)
+        apart = " ".join(f"--blackboxed-module {name}" for name in ("DSP48E2", *PIECES) if name != module)
+        run = lambda text: ys.run_pass(f"tee -q -o {folder / 'log'} {text}", design)  # noqa: E731
         # The DSP's ports and parameters from the simulation's model, its cell from Yosys.
-        ys.run_pass(f"read_slang -D SYNTHESIS --top {module} {generics} {apart} {package} "
-                    f"{RTL / 'src' / 'pronghorn_types.sv'} {RTL / 'tb' / 'DSP48E2.sv'} {sources}", design)
-        ys.run_pass("delete =DSP48E2", design)
-        ys.run_pass(f"synth_xilinx -family xcup -uram -flatten -noiopad -noclkbuf -top {module} "
-                    "-run begin:map_luts", design)
+        run(f"read_slang -D SYNTHESIS --top {module} {generics} {apart} {package} "
+            f"{RTL / 'src' / 'pronghorn_types.sv'} {RTL / 'tb' / 'DSP48E2.sv'} {sources}")
+        run("delete =DSP48E2")
+        run(f"synth_xilinx -family xcup -uram -flatten -noiopad -noclkbuf -top {module} -run begin:map_luts")
         for command in MAP:
-            ys.run_pass(command, design)
-        ys.run_pass(f"write_json {folder / 'net.json'}", design)
-        netlist = json.loads((folder / "net.json").read_text())
-    top = next(m for m in netlist["modules"].values() if "top" in m.get("attributes", {}))
-    kinds = {}
-    for cell in top["cells"].values():
-        kinds[cell["type"]] = kinds.get(cell["type"], 0) + 1
-    count = lambda *prefixes: sum(n for k, n in kinds.items() if k.startswith(prefixes))  # noqa: E731
-    memory_luts = count("RAM32M", "RAM64M") * 4 + count("RAM64X", "RAM128X", "RAM32X") * 2
-    most, begin, end = levels(top)
-    return {"module": module, "parameters": parameters, "without": list(APART.get(module, ())),
-            "dsp": count("DSP48E2"), "uram": count("URAM288"),
-            "bram": count("RAMB36") + count("RAMB18") / 2, "lut": count("LUT") + count("SRL") + memory_luts,
-            "ff": count("FD"), "carry4": count("CARRY4"), "lut_levels": most, "deepest": f"{begin} -> {end}"}
+            run(command)
+        run(f"write_json {folder / 'net.json'}")
+        ports, cells, names = netlist.read(json.loads((folder / "net.json").read_text()))
+    return time.monotonic() - begin, ports, cells, names
+
+
+class Synthesis:
+    """Pieces by (module, parameters), synthesized as they are found, a few processes at a time."""
+
+    def __init__(self, config, cache, jobs):
+        self.package = configs.sv(configs.load(), config)
+        self.cache = Path(cache) if cache else None
+        self.jobs = jobs
+        self.results = {}
+
+    def key(self, piece):
+        module, parameters = piece
+        digest = hashlib.sha256(repr((MAP, PIECES, self.package, module, parameters)).encode())
+        for name in sorted(closure(module) | {"pronghorn_types"}):
+            digest.update(source(name).read_bytes())
+        return digest.hexdigest()[:24]
+
+    def measured(self, piece):
+        """The pieces that have to be synthesized for one."""
+        module, parameters = piece
+        if module not in SLICES:
+            return [piece]
+        name, *widths = SLICES[module]
+        return [(module, tuple(sorted({**dict(parameters), name: w}.items()))) for w in widths]
+
+    def children(self, cells):
+        found = {}
+        for index, (kind, parameters, *_) in enumerate(cells):
+            if kind in PIECES:
+                own = {k: int(v, 2) for k, v in parameters.items() if k in declared(kind)}
+                found[index] = (kind, tuple(sorted(own.items())))
+        return found
+
+    def run(self, first):
+        """Synthesizes `first` and all that is inside."""
+        waiting, known, running = list(first), set(first), {}
+        spawn = multiprocessing.get_context("spawn")
+        # A process each: Yosys keeps what it has read.
+        with concurrent.futures.ProcessPoolExecutor(self.jobs, mp_context=spawn, max_tasks_per_child=1) as pool:
+            while waiting or running:
+                for piece in waiting:
+                    for one in self.measured(piece):
+                        if one in self.results or one in running.values():
+                            continue
+                        file = self.cache / f"{self.key(one)}.pickle" if self.cache else None
+                        if file and file.exists():
+                            self.results[one] = pickle.loads(file.read_bytes())
+                            known |= self.found(one, waiting, known)
+                        else:
+                            running[pool.submit(synthesize, (self.package, *one))] = one
+                waiting = [p for p in waiting if not all(o in self.results or o in running.values()
+                                                         for o in self.measured(p))]
+                if not running:
+                    continue
+                done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in done:
+                    one = running.pop(future)
+                    self.results[one] = future.result()
+                    print(f"synth.py: {one[0]} {dict(one[1])}: {self.results[one][0]:.0f} s", file=sys.stderr, flush=True)
+                    if self.cache:
+                        self.cache.mkdir(parents=True, exist_ok=True)
+                        part = self.cache / f"{self.key(one)}.part"
+                        part.write_bytes(pickle.dumps(self.results[one]))
+                        part.rename(part.with_suffix(".pickle"))
+                    known |= self.found(one, waiting, known)
+
+    def found(self, one, waiting, known):
+        new = set(self.children(self.results[one][2]).values()) - known
+        waiting += sorted(new)
+        return new
+
+    def cost(self, piece):
+        """Resources of a piece without those inside it."""
+        parts = [netlist.resources(self.results[one][2]) for one in self.measured(piece)]
+        if len(parts) == 1:
+            return parts[0]
+        name, low, high = SLICES[piece[0]]
+        width = dict(piece[1])[name]
+        return {k: parts[0][k] + (parts[1][k] - parts[0][k]) * (width - low) / (high - low) for k in KINDS}
+
+    def instances(self, top):
+        """piece -> how many there are in the overlay."""
+        counts = {}
+
+        def visit(piece, times):
+            counts[piece] = counts.get(piece, 0) + times
+            inside = {}
+            for child in self.children(self.results[self.measured(piece)[-1]][2]).values():
+                inside[child] = inside.get(child, 0) + 1
+            for child, n in inside.items():
+                visit(child, n * times)
+
+        visit(top, 1)
+        return counts
+
+    def summary(self, piece, known):
+        """Timing of a piece, with those inside it."""
+        if piece not in known:
+            _, ports, cells, names = self.results[self.measured(piece)[-1]]
+            inside = {i: self.summary(child, known) for i, child in self.children(cells).items()}
+            known[piece] = netlist.timing(ports, cells, names, inside)
+        return known[piece]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config")
     parser.add_argument("--json")
+    parser.add_argument("--cache")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", nargs="*")
+    parser.add_argument("--deep", type=int)
     arguments = parser.parse_args()
     document = configs.load()
     if arguments.config not in document["config"]:
         sys.exit(f"synth.py: no configuration {arguments.config}; there are {' '.join(document['config'])}")
+    unknown = [name for name in arguments.only or () if name not in PIECES]
+    if unknown:
+        sys.exit(f"synth.py: no piece {' '.join(unknown)}; there are pronghorn {' '.join(PIECES)}")
     c = document["config"][arguments.config]
     card = document["card"][c["card"]]
-    rows = []
-    for module, parameters, instances in pieces(c):
-        if arguments.only and module not in arguments.only:
-            continue
-        # A process each: Yosys keeps what it has read.
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            row = pool.map(synthesize, [(arguments.config, module, parameters)])[0]
-        row["instances"] = instances
+    synthesis = Synthesis(arguments.config, arguments.cache, arguments.jobs)
+    tops = [(name, ()) for name in arguments.only] if arguments.only else [TOP]
+    synthesis.run(tops)
+    counts, timing = {}, {}
+    for top in tops:
+        for piece, n in synthesis.instances(top).items():
+            counts[piece] = counts.get(piece, 0) + n
+        synthesis.summary(top, timing)
+    rows, total = [], dict.fromkeys(KINDS, 0)
+    for piece, n in counts.items():
+        cost = synthesis.cost(piece)
+        for kind in KINDS:
+            total[kind] += n * cost[kind]
+        longest = timing[piece]["longest"]
+        row = {"module": piece[0], "parameters": dict(piece[1]), "instances": n, **cost,
+               "lut_levels": longest[0][0] if longest else 0,
+               "deepest": " -> ".join(longest[0][1:]) if longest else ""}
+        if piece[0] in SLICES:
+            name, *widths = SLICES[piece[0]]
+            row["from"] = f"{name} {widths[0]} and {widths[1]}"
         rows.append(row)
-        print(json.dumps(row), flush=True)
-    total = {}
-    for kind in ("dsp", "uram", "bram", "lut", "ff"):
-        one = {r["parameters"]["Lanes"]: r for r in rows if r["module"] == "requantize_column"}
-        total[kind] = sum(r[kind] * r["instances"] for r in rows if r["module"] != "requantize_column")
-        if len(one) == 2:
-            lane = one[2][kind] - one[1][kind]
-            total[kind] += c["ic"] * (one[1][kind] + (c["px"] - 1) * lane)
-    report = {"schema": "pronghorn-fpga-synthesis-2", "command": f"rtl/syn/synth.py {arguments.config}", "config": arguments.config,
-              "card": c["card"], "tool": "pyosys 0.70, synth_xilinx -family xcup, abc -lut 6", "pieces": rows,
-              "total": total, "of_card": {k: round(v / card[k], 4) for k, v in total.items()},
-              "lut_levels": max(r["lut_levels"] for r in rows),
-              "products_per_dsp": c["oc"] * c["ic"] * c["px"] / 2 / total["dsp"] if total["dsp"] else None}
+        for levels, begin, end in longest:
+            if arguments.deep is not None and levels > arguments.deep:
+                print(f"{levels} {piece[0]}: {begin} -> {end}")
+    rows.sort(key=lambda r: -r["lut"] * r["instances"])
+    of_card = {k: round(total[k] / card[k], 4) for k in ("dsp", "uram", "bram", "lut", "ff")}
+    report = {"schema": "pronghorn-fpga-synthesis-3", "command": f"rtl/syn/synth.py {arguments.config}",
+              "config": arguments.config, "card": c["card"], "tool": "pyosys 0.70, synth_xilinx -family xcup, abc -lut 6",
+              "total": total, "of_card": of_card, "lut_levels": max(r["lut_levels"] for r in rows),
+              "products_per_dsp": c["oc"] * c["ic"] * c["px"] / 2 / total["dsp"] if total["dsp"] else None,
+              "seconds": round(sum(r[0] for r in synthesis.results.values())), "pieces": rows}
     if arguments.json and not arguments.only:
         temporary = Path(arguments.json + ".part")
         temporary.write_text(json.dumps(report, indent=1) + "\n")
         temporary.rename(arguments.json)
-    print(json.dumps({"total": total, "of_card": report["of_card"], "lut_levels": report["lut_levels"]}))
+    print(json.dumps({k: report[k] for k in ("total", "of_card", "lut_levels", "products_per_dsp")}))
 
 
 if __name__ == "__main__":
