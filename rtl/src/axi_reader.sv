@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads a run of bytes through AXI4 as a stream of beats: bursts of at most 16 beats that do not cross
-// 4 KiB, several under way. start_i while idle_o begins a run; addresses are multiples of a beat.
+// 4 KiB, several under way. start_i while idle_o begins a run of one beat or more; addresses are multiples of a beat.
 module axi_reader (
   input  logic                                  clk_i,
   input  logic                                  rst_ni,
@@ -26,46 +26,83 @@ module axi_reader (
   localparam int unsigned Shift = $clog2(AxiBytes);
   localparam int unsigned Burst = 16;
 
+  // Asking: the next burst is known before the last one is taken. A burst goes to the end of a 16-beat block,
+  // at most what is left: never across 4 KiB.
+  typedef enum logic [1:0] {Nothing, Edge, Length, Ask} state_e;
+  state_e      state_q;
   logic [63:0] address_q;
   logic [31:0] asked_q;     // beats not yet asked for
-  logic [31:0] missing_q;   // beats not yet received
-  logic [4:0]  burst;
-  logic        running_q;
-  // To the end of a 16-beat block, at most what is left: never across 4 KiB.
-  logic [4:0] to_edge;
-  assign to_edge = 5'd16 - {1'b0, address_q[Shift+:4]};
-  assign burst   = (asked_q < 32'(to_edge)) ? asked_q[4:0] : to_edge;
-
+  logic [4:0]  edge_q, burst_q;
+  logic        few_q;       // asked_q is less than 32
+  logic        issue;
+  assign issue = state_q == Ask && (!arvalid_o || arready_i);
   always_ff @(posedge clk_i) begin
-    if (arvalid_o && arready_i) arvalid_o <= 1'b0;
-    if (running_q && asked_q != 0 && (!arvalid_o || arready_i)) begin
-      arvalid_o <= 1'b1;
-      araddr_o  <= address_q;
-      arlen_o   <= {3'd0, burst} - 8'd1;
-      address_q <= address_q + (64'(burst) << Shift);
-      asked_q   <= asked_q - 32'(burst);
-    end
-    if (rvalid_i && rready_o) begin
-      missing_q <= missing_q - 32'd1;
-      if (missing_q == 32'd1) running_q <= 1'b0;
-    end
+    if (arready_i) arvalid_o <= 1'b0;
+    edge_q <= 5'd16 - {1'b0, address_q[Shift+:4]};
+    few_q  <= asked_q[31:5] == 0;
+    unique case (state_q)
+      Edge: state_q <= Length;
+      Length: begin
+        burst_q <= (few_q && asked_q[4:0] < edge_q) ? asked_q[4:0] : edge_q;
+        state_q <= (few_q && asked_q[4:0] == 0) ? Nothing : Ask;
+      end
+      Ask: if (issue) begin
+        arvalid_o <= 1'b1;
+        araddr_o  <= address_q;
+        arlen_o   <= {3'd0, burst_q} - 8'd1;
+        address_q <= address_q + (64'(burst_q) << Shift);
+        asked_q   <= asked_q - 32'(burst_q);
+        state_q   <= Edge;
+      end
+      default: ;
+    endcase
     if (start_i) begin
-      running_q <= beats_i != 0;
+      state_q   <= Edge;
       address_q <= address_i;
       asked_q   <= beats_i;
-      missing_q <= beats_i;
     end
     if (!rst_ni) begin
       arvalid_o <= 1'b0;
-      running_q <= 1'b0;
+      state_q   <= Nothing;
     end
   end
-  assign idle_o   = !running_q;
-  assign valid_o  = rvalid_i && running_q;
-  assign rready_o = ready_i && running_q;
-  assign data_o   = rdata_i;
-  assign last_o   = missing_q == 32'd1;
-  assign error_o  = rvalid_i && rready_o && rresp_i[1];
+
+  // Receiving: a beat waits in data_o, the one behind it in spare_q, so that no ready comes through.
+  logic                                begin_q, running_q, spare_valid_q;
+  logic [31:0]                         missing_q;   // beats not yet handed on
+  logic [pronghorn_types::AxiBits-1:0] spare_q;
+  logic                                arrives, leaves;
+  assign arrives  = rvalid_i && rready_o;
+  assign leaves   = valid_o && ready_i;
+  assign rready_o = !spare_valid_q;
+  assign idle_o   = !running_q && !begin_q;
+  always_ff @(posedge clk_i) begin
+    error_o <= rst_ni && arrives && rresp_i[1];
+    if (leaves || !valid_o) begin
+      valid_o       <= spare_valid_q || arrives;
+      data_o        <= spare_valid_q ? spare_q : rdata_i;
+      spare_valid_q <= 1'b0;
+    end else if (arrives) begin
+      spare_q       <= rdata_i;
+      spare_valid_q <= 1'b1;
+    end
+    if (leaves) begin
+      missing_q <= missing_q - 32'd1;
+      last_o    <= missing_q == 32'd2;
+      if (last_o) running_q <= 1'b0;
+    end
+    begin_q <= rst_ni && start_i;
+    if (begin_q) begin
+      running_q <= 1'b1;
+      last_o    <= missing_q == 32'd1;
+    end
+    if (start_i) missing_q <= beats_i;
+    if (!rst_ni) begin
+      running_q     <= 1'b0;
+      valid_o       <= 1'b0;
+      spare_valid_q <= 1'b0;
+    end
+  end
 
 `ifndef SYNTHESIS
   // The handshake's rules: a request stays as it is until it is taken; no beat comes unasked.
@@ -82,6 +119,7 @@ module axi_reader (
         else $error("a burst crosses 4 KiB");
     end
     if (rst_ni && rvalid_i) assert (running_q) else $error("a beat that nobody asked for");
+    if (rst_ni && start_i) assert (beats_i != 0) else $error("a run of nothing");
     if (start_i) assert (idle_o) else $error("a run started while another goes on");
   end
   initial assert (Burst * AxiBytes <= 4096);

@@ -30,6 +30,7 @@ module compute #(
   input  logic [1:0][pronghorn_types::TileBits-1:0] data_i,
   output pronghorn_types::write_t                  write_o,
   output logic [pronghorn_types::TileBits-1:0]     write_data_o,
+  output logic [1:0]                               write_soon_o,  // to which memory it writes in the next cycle
   // weights four, constants three cycles after the word
   output logic                                     weight_read_o,
   output logic [15:0]                              weight_word_o,
@@ -245,20 +246,30 @@ module compute #(
     hi37_q <= kind[slot36].maxpool ? 8'h7f : command[slot36].hi;
   end
 
-  beat_t beat39;
-  reset_delay_line #(.Width($bits(beat_t)), .Cycles(LaneLatency)) u_beat39 (
-    .clk_i, .rst_ni, .d_i(beat18), .q_o(beat39)
+  beat_t  beat38, beat39;
+  write_t write38;
+  logic   logits39_q;
+  reset_delay_line #(.Width($bits(beat_t)), .Cycles(LaneLatency - 1)) u_beat38 (
+    .clk_i, .rst_ni, .d_i(beat18), .q_o(beat38)
   );
-  reset_delay_line #(.Width($bits(write_t)), .Cycles(LaneAt + LaneLatency - BeatAt)) u_write (
-    .clk_i, .rst_ni, .d_i(write13), .q_o(write39)
+  reset_delay_line #(.Width($bits(beat_t)), .Cycles(1)) u_beat39 (
+    .clk_i, .rst_ni, .d_i(beat38), .q_o(beat39)
   );
+  reset_delay_line #(.Width($bits(write_t)), .Cycles(LaneAt + LaneLatency - BeatAt - 1)) u_write38 (
+    .clk_i, .rst_ni, .d_i(write13), .q_o(write38)
+  );
+  reset_delay_line #(.Width($bits(write_t)), .Cycles(1)) u_write39 (
+    .clk_i, .rst_ni, .d_i(write38), .q_o(write39)
+  );
+  always_ff @(posedge clk_i) logits39_q <= command[beat38.slot].logits;
   lanes u_lanes (
     .clk_i, .acc_i(acc18_q), .constants_i(constants18), .quarter_i(beat18.quarter),
     .pixel_i(beat18.pixel), .res_i(res24_q), .z_res_i(z_res21_q), .m_res_i(m_res21_q),
     .has_res_i(has_res21_q), .z_i(z36_q), .lo_i(lo37_q), .hi_i(hi37_q),
-    .logits_i(command[beat39.slot].logits), .data_o(write_data_o)
+    .logits_i(logits39_q), .data_o(write_data_o)
   );
-  assign write_o     = write39;
+  assign write_o      = write39;
+  assign write_soon_o = {write38.valid && write38.mem, write38.valid && !write38.mem};
   assign pixels_done = beat39.valid && beat39.pixels_done;
   assign done        = beat39.valid && beat39.command_done;
   assign done_slot   = beat39.slot;

@@ -83,7 +83,8 @@ module core #(
 
   write_t                       load_write, compute_write;
   logic [TileBits-1:0]          load_data, compute_data;
-  logic                         load_write_ready, weight_write, constant_write;
+  logic                         weight_write, constant_write;
+  logic [1:0]                   write_soon, compute_writes_q;  // COMPUTE writes, by memory
   logic [15:0]                  load_word;
   logic [WeightBits-1:0]        weight_in, weight_out;
   logic [ConstantBits-1:0]      constant_in, constant_out;
@@ -94,7 +95,7 @@ module core #(
     .empty_o(empty[0]), .read_start_o(load_start), .read_address_o(load_address),
     .read_beats_o(load_beats), .beat_valid_i(beat_valid && !fetching), .beat_ready_o(load_ready),
     .beat_i(beat), .write_o(load_write), .write_data_o(load_data),
-    .write_ready_i(load_write_ready), .weight_write_o(weight_write),
+    .write_ready_i(~compute_writes_q), .weight_write_o(weight_write),
     .constant_write_o(constant_write), .word_address_o(load_word), .weight_data_o(weight_in),
     .constant_data_o(constant_in)
   );
@@ -112,7 +113,7 @@ module core #(
     .conv_step_o, .src_valid_o(src_valid), .src_mem_o(src_mem), .src_row_o(src_row),
     .src_bank_o(src_bank), .res_valid_o(res_valid), .res_mem_o(res_mem), .res_row_o(res_row),
     .res_bank_o(res_bank), .data_i(data), .write_o(compute_write),
-    .write_data_o(compute_data), .weight_read_o(weight_read), .weight_word_o(weight_word),
+    .write_data_o(compute_data), .write_soon_o(write_soon), .weight_read_o(weight_read), .weight_word_o(weight_word),
     .weight_data_i(weight_out), .constant_word_o(constant_word), .constant_data_i(constant_out)
   );
 
@@ -129,7 +130,8 @@ module core #(
   );
 
   // Ports.
-  logic [1:0] src_here, res_here, compute_writes;
+  logic [1:0] src_here, res_here;
+  always_ff @(posedge clk_i) compute_writes_q <= rst_ni ? write_soon : '0;
   for (genvar m = 0; m < 2; m++) begin : gen_memory
     logic [15:0]         row;
     logic [BankBits-1:0] bank;
@@ -137,13 +139,12 @@ module core #(
     logic [TileBits-1:0] write_data;
     assign src_here[m]       = src_valid && src_mem == 1'(m);
     assign res_here[m]       = res_valid && res_mem == 1'(m);
-    assign compute_writes[m] = compute_write.valid && compute_write.mem == 1'(m);
     assign row  = src_here[m] ? src_row : res_here[m] ? res_row : store_row;
     assign bank = src_here[m] ? src_bank : res_here[m] ? res_bank : '0;
     always_comb begin
-      write       = compute_writes[m] ? compute_write : load_write;
-      write.valid = compute_writes[m] || (load_write.valid && load_write.mem == 1'(m));
-      write_data  = compute_writes[m] ? compute_data : load_data;
+      write       = compute_writes_q[m] ? compute_write : load_write;
+      write.valid = compute_writes_q[m] || (load_write.valid && load_write.mem == 1'(m));
+      write_data  = compute_writes_q[m] ? compute_data : load_data;
     end
     activation_memory #(
       .Rows((m == 0) ? M0Rows : M1Rows), .Uram((m == 0) ? M0Uram : M1Uram)
@@ -155,11 +156,12 @@ module core #(
     always_ff @(posedge clk_i) begin
       if (rst_ni) begin
         assert (!(src_here[m] && res_here[m])) else $error("src and residual in the same memory");
+        assert (compute_writes_q[m] == (compute_write.valid && compute_write.mem == 1'(m)))
+          else $error("a write that was not foretold");
       end
     end
 `endif
   end
-  assign load_write_ready = !compute_writes[load_write.mem];
   assign store_ready = store_valid && !src_here[store_mem] && !res_here[store_mem];
 
   weight_memory u_weights (

@@ -41,7 +41,7 @@ module dispatch (
   logic [AxiBits-1:0]  beat_q;
   logic [PcBits:0]     pc_q;
 
-  typedef enum logic [3:0] {Idle, FetchStart, Fetch, Read, Align, Look, Send, SendAlign, Finish}
+  typedef enum logic [2:0] {Idle, Fetch, Read, Align, Look, Send, SendAlign, Finish}
       state_e;
   state_e state_q;
   logic [63:0] word_q;
@@ -57,17 +57,18 @@ module dispatch (
   assign engine = (op <= OpMaxpool) ? 2'd1 : (op == OpStore) ? 2'd2 : 2'd0;
 
   assign busy_o         = state_q != Idle;
-  assign fetching_o     = state_q == FetchStart || state_q == Fetch;
-  assign read_start_o   = state_q == FetchStart;
   assign read_address_o = program_i;
   assign read_beats_o   = (program_words_i + 32'(AxiBytes / 8 - 1)) >> InBeat;
-  assign beat_ready_o   = state_q == Fetch;
+  assign beat_ready_o   = fetching_o;
   assign word_o         = word_q;
   assign word_index_o   = index_q;
-  assign word_last_o    = index_q + 8'd1 == length_q;
-  always_comb begin
-    word_valid_o = '0;
-    if (state_q == Send) word_valid_o[engine_q] = 1'b1;
+
+  // A cycle old, which is new enough: a command's words end two cycles before the next is looked at.
+  logic [2:0] ready_q;
+  logic       empty_q;
+  always_ff @(posedge clk_i) begin
+    ready_q <= engine_ready_i;
+    empty_q <= &engine_empty_i;
   end
 
   always_ff @(posedge clk_i) begin
@@ -75,22 +76,31 @@ module dispatch (
     beat_q <= words[pc_q[PcBits-1:InBeat]];
   end
   always_ff @(posedge clk_i) begin
-    done_o <= 1'b0;
+    done_o       <= 1'b0;
+    read_start_o <= 1'b0;
+    word_valid_o <= '0;
     unique case (state_q)
       Idle: if (start_i) begin
         error_o <= '0;
         pc_q    <= '0;
         fill_q  <= '0;
-        state_q <= (program_words_i == 0) ? Read : FetchStart;
         if (program_words_i > 32'(CommandWords)) begin
           error_o <= 3'd4;
           state_q <= Finish;
+        end else if (program_words_i == 0) begin
+          state_q <= Read;
+        end else begin
+          fetching_o   <= 1'b1;
+          read_start_o <= 1'b1;
+          state_q      <= Fetch;
         end
       end
-      FetchStart: state_q <= Fetch;
       Fetch: if (beat_valid_i) begin
         fill_q <= fill_q + 1'b1;
-        if (beat_last_i) state_q <= Read;
+        if (beat_last_i) begin
+          fetching_o <= 1'b0;
+          state_q    <= Read;
+        end
       end
       // The word at pc_q: memory, its place in the beat, its meaning.
       Read: begin
@@ -106,17 +116,19 @@ module dispatch (
         state_q <= Look;
       end
       Look: begin
-        index_q  <= '0;
+        index_q     <= '0;
+        word_last_o <= 1'b0;
         length_q <= word_q[15:8];
         engine_q <= engine;
         if (!known) begin
           error_o <= 3'd1;
           state_q <= Finish;
         end else if (ends) begin
-          if (&engine_empty_i) state_q <= Finish;
-        end else if (engine_ready_i[engine]) begin
+          if (empty_q) state_q <= Finish;
+        end else if (ready_q[engine]) begin
           state_q <= Send;
           pc_q    <= pc_q + 1'b1;
+          word_valid_o[engine] <= 1'b1;
         end
       end
       // Word index_q goes out; the next is being read.
@@ -128,10 +140,12 @@ module dispatch (
         word_q <= beat_q[32'(pc_q[InBeat-1:0])*64+:64];
         pc_q   <= pc_q + 1'b1;
         state_q <= Send;
+        word_valid_o[engine_q] <= 1'b1;
+        word_last_o            <= index_q + 8'd1 == length_q;
       end
       Finish: begin
         // What has started runs to its end.
-        if (&engine_empty_i) begin
+        if (empty_q) begin
           state_q <= Idle;
           done_o  <= 1'b1;
         end
@@ -141,11 +155,17 @@ module dispatch (
     if (read_error_i && error_o == 0) error_o <= 3'd2;
     if (write_error_i && error_o == 0) error_o <= 3'd3;
     // A bus error ends the run after the commands under way.
-    if (error_o != 0 && (state_q == Look || state_q == Read)) state_q <= Finish;
+    if (error_o != 0 && (state_q == Look || state_q == Read)) begin
+      state_q      <= Finish;
+      word_valid_o <= '0;
+    end
     if (!rst_ni) begin
-      state_q <= Idle;
-      error_o <= '0;
-      done_o  <= 1'b0;
+      state_q      <= Idle;
+      error_o      <= '0;
+      done_o       <= 1'b0;
+      fetching_o   <= 1'b0;
+      read_start_o <= 1'b0;
+      word_valid_o <= '0;
     end
   end
 endmodule

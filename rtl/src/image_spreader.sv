@@ -49,31 +49,44 @@ module image_spreader (
   logic               odd_q;
   logic               tile_end, row_end, take;
 
-  assign ready_o  = rows_left_q != 0 && !full_q;
+  logic               more_q;       // rows_left_q is not 0
+  logic               last_tile_q;  // left_q is at most PX
+  logic               move;         // the write in write_o is taken, or there is none
+  assign ready_o  = more_q && !full_q;
   assign tile_end = group_q + 3'd1 == groups_i;
-  assign row_end  = busy_q && write_ready_i && tile_end && left_q <= 16'(PX);
+  assign move     = !write_o.valid || write_ready_i;
+  assign row_end  = busy_q && move && tile_end && last_tile_q;
   assign take     = full_q && (!busy_q || row_end);
-  assign idle_o   = rows_left_q == 0 && !full_q && !busy_q;
+  assign idle_o   = !more_q && !full_q && !busy_q && !write_o.valid;
+
+  logic accept, last_beat_q;
+  assign accept = valid_i && ready_o;
+  for (genvar b = 0; b < Bytes / AxiBytes; b++) begin : gen_beat
+    // The first beat clears the others: a row may be shorter than the one before.
+    always_ff @(posedge clk_i) begin
+      if (b != 0 && accept && beat_q == 0) next_q[b*AxiBits+:AxiBits] <= '0;
+      else if (accept && beat_q == 8'(b)) next_q[b*AxiBits+:AxiBits] <= data_i;
+    end
+  end
 
   always_ff @(posedge clk_i) begin
-    if (valid_i && ready_o) begin
-      for (int unsigned b = 0; b < Bytes / AxiBytes; b++) begin
-        if (beat_q == 8'(b)) next_q[b*AxiBits+:AxiBits] <= data_i;
-        else if (beat_q == 0) next_q[b*AxiBits+:AxiBits] <= '0;
-      end
-      beat_q <= beat_q + 8'd1;
-      if (beat_q + 8'd1 == beats_i) begin
-        beat_q      <= '0;
+    more_q <= rows_left_q != 0;
+    if (accept) begin
+      beat_q      <= last_beat_q ? '0 : beat_q + 8'd1;
+      last_beat_q <= last_beat_q ? beats_i == 8'd1 : beat_q + 8'd2 == beats_i;
+      if (last_beat_q) begin
         full_q      <= 1'b1;
+        more_q      <= rows_left_q != 16'd1;
         rows_left_q <= rows_left_q - 16'd1;
       end
     end
-    if (busy_q && write_ready_i) begin
+    if (busy_q && move) begin
       group_q <= tile_end ? '0 : group_q + 3'd1;
       dst_q   <= tile_end ? tile_row_q + 16'd1 : dst_q + dst_gs_i;
       if (tile_end) begin
         tile_row_q <= tile_row_q + 16'd1;
         left_q     <= left_q - 16'(PX);
+        last_tile_q <= left_q <= 16'(2 * PX);
         row_q      <= step6_i ? row_q >> (PX * 6 * 8) : row_q >> (PX * 3 * 8);
       end
       if (row_end) busy_q <= 1'b0;
@@ -84,6 +97,7 @@ module image_spreader (
       busy_q  <= 1'b1;
       group_q <= '0;
       left_q  <= positions_i;
+      last_tile_q <= positions_i <= 16'(PX);
       // An even row begins where the pair of rows does, an odd one in the other plane.
       if (two_planes_i && !odd_q) begin
         {dst_q, bank_q} <= {even_row_q, even_bank_q};
@@ -104,7 +118,9 @@ module image_spreader (
     row_start_q <= 16'(advance(even_row_q + plane_row_i, even_bank_q, plane_bank_i) >> BankBits);
     if (start_i) begin
       rows_left_q <= rows_i;
+      more_q      <= 1'b1;
       beat_q      <= '0;
+      last_beat_q <= beats_i == 8'd1;
       full_q      <= 1'b0;
       busy_q      <= 1'b0;
       odd_q       <= 1'b0;
@@ -112,21 +128,18 @@ module image_spreader (
     end
     if (!rst_ni) begin
       rows_left_q <= '0;
+      more_q      <= 1'b0;
       full_q      <= 1'b0;
       busy_q      <= 1'b0;
     end
   end
 
+  // The words of a tile, in a register before the memories.
+  logic [TileBits-1:0] words;
   always_comb begin
-    write_o           = '0;
-    write_o.valid     = busy_q;
-    write_o.mem       = mem_i;
-    write_o.row       = dst_q;
-    write_o.bank      = bank_q;
     for (int unsigned l = 0; l < PX; l++) begin
       automatic logic [WordBits-1:0] three;
       automatic logic [WordBits-1:0] six;
-      write_o.mask[l] = 16'(l) < left_q;
       three = row_q[l*24+:WordBits];
       six   = row_q[l*48+:WordBits];
       for (int unsigned g = 1; g < 4; g++) begin
@@ -135,7 +148,19 @@ module image_spreader (
           six   = row_q[l*48+g*WordBits+:WordBits];
         end
       end
-      write_data_o[l*WordBits+:WordBits] = step6_i ? six : three;
+      words[l*WordBits+:WordBits] = step6_i ? six : three;
     end
+  end
+  always_ff @(posedge clk_i) begin
+    if (move) begin
+      write_o       <= '0;
+      write_o.valid <= busy_q;
+      write_o.mem   <= mem_i;
+      write_o.row   <= dst_q;
+      write_o.bank  <= bank_q;
+      for (int unsigned l = 0; l < PX; l++) write_o.mask[l] <= 16'(l) < left_q;
+      write_data_o  <= words;
+    end
+    if (!rst_ni || start_i) write_o.valid <= 1'b0;
   end
 endmodule

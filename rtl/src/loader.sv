@@ -23,7 +23,7 @@ module loader (
   // writes: rows to the activation memories when they are free, words to the others at once
   output pronghorn_types::write_t                  write_o,
   output logic [pronghorn_types::TileBits-1:0]     write_data_o,
-  input  logic                                     write_ready_i,
+  input  logic [1:0]                               write_ready_i,  // by memory; from a register
   output logic                                     weight_write_o,
   output logic                                     constant_write_o,
   output logic [15:0]                              word_address_o,
@@ -41,60 +41,59 @@ module loader (
   logic             pending_full_q, arriving_q, ready_q;
   assign load_ready_o = !pending_full_q && !arriving_q;
 
-  typedef enum logic [2:0] {Idle, Divide, Begin, Run, Drain} state_e;
+  typedef enum logic [2:0] {Idle, Factors, Divide, Begin, Run, Drain} state_e;
   state_e state_q;
+  logic   running_q, running_image_q;    // state_q is Run: of a LOAD, of an IMAGE
   assign empty_o = !pending_full_q && !arriving_q && state_q == Idle;
 
-  logic [31:0] beats;
-  logic        image;
-  assign image = active_q[0][7:0] == OpImage;
+  // What the active command's words say.
+  logic       image_q, none_q;
+  logic [1:0] target_q;
+  logic       memory_q, weights_q, constants_q;
 
-  // Beats of a run, without a multiplier: the count is added up while it is small per row, or shifted.
   // A command's beats: count * beats per row, by shift and add over the bits of the smaller factor.
   logic [31:0] product_q, addend_q;
-  logic [7:0]  factor_q;
-  logic [7:0]  per_row;
-  logic [2:0]  target;
-  assign target  = active_q[3][2:0];
-  assign per_row = image ? active_q[3][15:8]
-                         : (target == 3'd2) ? 8'(WeightBeats)
-                         : (target == 3'd3) ? 8'(ConstantBeats) : 8'(RowBeats);
-  assign beats   = product_q;
-
+  logic [7:0]  factor_q, per_row_q;
   // positions div and mod PX, by subtraction.
   logic [15:0] line_rows_q, line_rest_q;
+  logic        divided;
+  assign divided = !image_q || line_rest_q < 16'(PX);
 
   // Collects a row or a word.
   logic [WeightBits-1:0] collect_q;
-  logic [7:0]            collected_q;
+  logic [7:0]            to_come_q;     // beats of the word
+  logic                  last_beat_q;
   logic [31:0]           words_q;       // to come
+  logic                  last_word_q;
   logic [15:0]           address_q;
   logic                  word_full_q;
-  logic                  word_taken, spread_ready, spread_idle;
+  logic                  word_taken, spread_ready, spread_idle, spread_idle_q;
+  logic [2:0]            drain_q;
   write_t                spread_write;
   logic [TileBits-1:0]   spread_data;
 
   image_spreader u_spreader (
-    .clk_i, .rst_ni, .start_i(state_q == Begin && image), .beats_i(active_q[3][15:8]),
+    .clk_i, .rst_ni, .start_i(state_q == Begin && image_q && !none_q), .beats_i(active_q[3][15:8]),
     .rows_i(active_q[3][31:16]), .positions_i(active_q[3][47:32]), .step6_i(active_q[3][50]),
     .groups_i(active_q[3][58:56]), .mem_i(active_q[3][0]), .dst_row_i(active_q[4][15:0]),
     .dst_bank_i(active_q[4][16+:BankBits]), .two_planes_i(active_q[4][25]),
     .dst_gs_i(active_q[4][47:32]), .plane_row_i(active_q[4][63:48]),
     .plane_bank_i(active_q[5][BankBits-1:0]), .line_rows_i(line_rows_q),
     .line_banks_i(BankBits'(line_rest_q)), .idle_o(spread_idle),
-    .valid_i(beat_valid_i && state_q == Run && image), .ready_o(spread_ready), .data_i(beat_i),
-    .write_o(spread_write), .write_data_o(spread_data), .write_ready_i
+    .valid_i(beat_valid_i && running_image_q), .ready_o(spread_ready), .data_i(beat_i),
+    .write_o(spread_write), .write_data_o(spread_data), .write_ready_i(write_ready_i[active_q[3][0]])
   );
 
-  assign beat_ready_o = state_q == Run && (image ? spread_ready : (!word_full_q || word_taken));
-  assign word_taken   = word_full_q && (target[1] || write_ready_i);
+  assign beat_ready_o = running_image_q ? spread_ready : (running_q && (!word_full_q || word_taken));
+  assign word_taken   = word_full_q && (!memory_q || write_ready_i[target_q[0]]);
 
-  assign read_start_o   = state_q == Begin;
+  assign read_start_o   = state_q == Begin && !none_q;
   assign read_address_o = base_i[active_q[2][49:48]] + {16'd0, active_q[2][47:0]};
-  assign read_beats_o   = beats;
+  assign read_beats_o   = product_q;
 
   always_ff @(posedge clk_i) begin
     command_done_o <= 1'b0;
+    spread_idle_q  <= spread_idle;
     if (word_valid_i) begin
       arriving_q <= !word_last_i;
       if (word_index_i < 8'd6) pending_q[word_index_i[2:0]] <= word_i;
@@ -108,60 +107,73 @@ module loader (
         active_q       <= pending_q;
         pending_full_q <= 1'b0;
         ready_q        <= 1'b0;
-        state_q        <= Divide;
+        state_q        <= Factors;
         product_q      <= '0;
-        addend_q       <= '0;
-        factor_q       <= 8'hff;
         line_rows_q    <= '0;
         line_rest_q    <= pending_q[3][47:32];
+        image_q        <= pending_q[0][7:0] == OpImage;
       end
-      // One cycle to take the factors, then shift, add and divide.
-      Divide: begin
-        if (factor_q == 8'hff && addend_q == 0) begin
-          addend_q <= image ? {16'd0, active_q[3][31:16]} : active_q[3][63:32];
-          factor_q <= per_row;
-        end else begin
-          if (factor_q[0]) product_q <= product_q + addend_q;
-          addend_q <= addend_q << 1;
-          factor_q <= factor_q >> 1;
-          if (image && line_rest_q >= 16'(PX)) begin
-            line_rest_q <= line_rest_q - 16'(PX);
-            line_rows_q <= line_rows_q + 16'd1;
-          end
-          if (factor_q == 0 && (!image || line_rest_q < 16'(PX))) state_q <= Begin;
-        end
-      end
-      Begin: begin
+      Factors: begin
+        target_q    <= active_q[3][1:0];
+        memory_q    <= !active_q[3][1];
+        weights_q   <= active_q[3][2:0] == 3'd2;
+        constants_q <= active_q[3][2:0] == 3'd3;
+        addend_q    <= image_q ? {16'd0, active_q[3][31:16]} : active_q[3][63:32];
+        factor_q    <= image_q ? active_q[3][15:8]
+                       : (active_q[3][2:0] == 3'd2) ? 8'(WeightBeats)
+                       : (active_q[3][2:0] == 3'd3) ? 8'(ConstantBeats) : 8'(RowBeats);
+        per_row_q   <= (active_q[3][2:0] == 3'd2) ? 8'(WeightBeats)
+                       : (active_q[3][2:0] == 3'd3) ? 8'(ConstantBeats) : 8'(RowBeats);
         words_q     <= active_q[3][63:32];
         address_q   <= active_q[3][31:16];
-        collected_q <= '0;
-        word_full_q <= 1'b0;
-        state_q     <= (beats == 0) ? Drain : Run;
+        state_q     <= Divide;
+      end
+      Divide: begin
+        if (factor_q[0]) product_q <= product_q + addend_q;
+        addend_q <= addend_q << 1;
+        factor_q <= factor_q >> 1;
+        if (!divided) begin
+          line_rest_q <= line_rest_q - 16'(PX);
+          line_rows_q <= line_rows_q + 16'd1;
+        end
+        none_q      <= product_q == 0;
+        last_word_q <= words_q == 32'd1;
+        last_beat_q <= per_row_q == 8'd1;
+        to_come_q   <= per_row_q;
+        if (factor_q == 0 && divided) state_q <= Begin;
+      end
+      Begin: begin
+        word_full_q     <= 1'b0;
+        spread_idle_q   <= 1'b0;
+        drain_q         <= '0;
+        state_q         <= none_q ? Drain : Run;
+        running_q       <= !none_q && !image_q;
+        running_image_q <= !none_q && image_q;
       end
       Run: begin
         if (word_taken) begin
           word_full_q <= 1'b0;
           address_q   <= address_q + 16'd1;
           words_q     <= words_q - 32'd1;
+          last_word_q <= words_q == 32'd2;
         end
-        if (!image && beat_valid_i && beat_ready_o) begin
+        if (running_q && beat_valid_i && beat_ready_o) begin
           // Beats enter at the top; the last one completes the word.
           collect_q   <= {beat_i, collect_q[WeightBits-1:AxiBits]};
-          collected_q <= collected_q + 8'd1;
-          if (collected_q + 8'd1 == per_row) begin
-            collected_q <= '0;
-            word_full_q <= 1'b1;
-          end
+          to_come_q   <= last_beat_q ? per_row_q : to_come_q - 8'd1;
+          last_beat_q <= last_beat_q ? per_row_q == 8'd1 : to_come_q == 8'd2;
+          if (last_beat_q) word_full_q <= 1'b1;
         end
-        if (image ? spread_idle : (word_taken && words_q == 32'd1)) begin
-          state_q     <= Drain;
-          collected_q <= '0;
+        if (running_image_q ? spread_idle_q : (word_taken && last_word_q)) begin
+          state_q         <= Drain;
+          running_q       <= 1'b0;
+          running_image_q <= 1'b0;
         end
       end
       // Until the last write is in its bank.
       Drain: begin
-        collected_q <= collected_q + 8'd1;
-        if (collected_q == 8'd5) begin
+        drain_q <= drain_q + 3'd1;
+        if (drain_q == 3'd5) begin
           state_q        <= Idle;
           command_done_o <= 1'b1;
         end
@@ -169,28 +181,31 @@ module loader (
       default: state_q <= Idle;
     endcase
     if (!rst_ni) begin
-      state_q        <= Idle;
-      pending_full_q <= 1'b0;
-      arriving_q     <= 1'b0;
-      ready_q        <= 1'b0;
+      state_q         <= Idle;
+      pending_full_q  <= 1'b0;
+      arriving_q      <= 1'b0;
+      ready_q         <= 1'b0;
+      running_q       <= 1'b0;
+      running_image_q <= 1'b0;
+      word_full_q     <= 1'b0;
     end
   end
 
-  // A word of n beats is in the top n beats of collect_q.
+  // A word of n beats is in the top n beats of collect_q. The spreader has nothing to write in a LOAD.
   always_comb begin
     write_o      = spread_write;
     write_data_o = spread_data;
-    if (!image) begin
+    if (!image_q) begin
       write_o       = '0;
-      write_o.valid = word_full_q && state_q == Run && !target[1];
-      write_o.mem   = target[0];
+      write_o.valid = word_full_q && memory_q;
+      write_o.mem   = target_q[0];
       write_o.row   = address_q;
       write_o.mask  = '1;
       write_data_o  = collect_q[WeightBits-1-:TileBits];
     end
   end
-  assign weight_write_o   = word_full_q && state_q == Run && !image && target == 3'd2;
-  assign constant_write_o = word_full_q && state_q == Run && !image && target == 3'd3;
+  assign weight_write_o   = word_full_q && weights_q;
+  assign constant_write_o = word_full_q && constants_q;
   assign word_address_o   = address_q;
   assign weight_data_o    = collect_q;
   assign constant_data_o  = collect_q[WeightBits-1-:ConstantBits];

@@ -18,10 +18,10 @@ nor retimes: the vendor's tool does better, not worse. No timing is claimed.
 --deep prints every path of more than N levels.
 """
 import argparse
-import concurrent.futures
 import hashlib
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
 import re
@@ -70,10 +70,11 @@ def declared(module):
     return set(re.findall(r"\bparameter\b[^=,]*?\b(\w+)\s*=", head))
 
 
-def synthesize(task):
-    """(seconds, ports, cells, names) of a piece."""
-    package_text, module, parameters = task
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Yosys names every pass it runs
+def synthesize(package_text, module, parameters, result):
+    """Writes (seconds, ports, cells, names) of a piece to `result`, what Yosys says beside it."""
+    log = os.open(f"{result}.log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     from pyosys import libyosys as ys
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +95,7 @@ def synthesize(task):
             run(command)
         run(f"write_json {folder / 'net.json'}")
         ports, cells, names = netlist.read(json.loads((folder / "net.json").read_text()))
-    return time.monotonic() - begin, ports, cells, names
+    Path(result).write_bytes(pickle.dumps((time.monotonic() - begin, ports, cells, names)))
 
 
 class Synthesis:
@@ -131,41 +132,48 @@ class Synthesis:
 
     def run(self, first):
         """Synthesizes `first` and all that is inside."""
-        waiting, known, running = list(first), set(first), {}
-        spawn = multiprocessing.get_context("spawn")
-        # A process each: Yosys keeps what it has read.
-        with concurrent.futures.ProcessPoolExecutor(self.jobs, mp_context=spawn, max_tasks_per_child=1) as pool:
-            while waiting or running:
-                for piece in waiting:
-                    for one in self.measured(piece):
-                        if one in self.results or one in running.values():
-                            continue
-                        file = self.cache / f"{self.key(one)}.pickle" if self.cache else None
-                        if file and file.exists():
-                            self.results[one] = pickle.loads(file.read_bytes())
-                            known |= self.found(one, waiting, known)
-                        else:
-                            running[pool.submit(synthesize, (self.package, *one))] = one
-                waiting = [p for p in waiting if not all(o in self.results or o in running.values()
-                                                         for o in self.measured(p))]
-                if not running:
-                    continue
-                done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in done:
-                    one = running.pop(future)
-                    self.results[one] = future.result()
-                    print(f"synth.py: {one[0]} {dict(one[1])}: {self.results[one][0]:.0f} s", file=sys.stderr, flush=True)
-                    if self.cache:
-                        self.cache.mkdir(parents=True, exist_ok=True)
-                        part = self.cache / f"{self.key(one)}.part"
-                        part.write_bytes(pickle.dumps(self.results[one]))
-                        part.rename(part.with_suffix(".pickle"))
-                    known |= self.found(one, waiting, known)
+        known, waiting, running = set(first), [], {}
+        for piece in first:
+            waiting += self.measured(piece)
 
-    def found(self, one, waiting, known):
-        new = set(self.children(self.results[one][2]).values()) - known
-        waiting += sorted(new)
-        return new
+        def found(one):
+            new = set(self.children(self.results[one][2]).values()) - known
+            known.update(new)
+            for piece in sorted(new):
+                waiting.extend(o for o in self.measured(piece) if o not in (*self.results, *running, *waiting))
+
+        with tempfile.TemporaryDirectory() as folder:
+            while waiting or running:
+                while waiting and len(running) < self.jobs:
+                    one = waiting.pop(0)
+                    kept = self.cache / f"{self.key(one)}.pickle" if self.cache else None
+                    if kept and kept.exists():
+                        self.results[one] = pickle.loads(kept.read_bytes())
+                        found(one)
+                        continue
+                    # A process each: Yosys keeps what it has read.
+                    result = Path(folder) / self.key(one)
+                    process = multiprocessing.get_context("spawn").Process(
+                        target=synthesize, args=(self.package, *one, result))
+                    process.start()
+                    running[one] = process, result, kept
+                multiprocessing.connection.wait([process.sentinel for process, *_ in running.values()], 1)
+                for one, (process, result, kept) in list(running.items()):
+                    if process.exitcode is None:
+                        continue
+                    del running[one]
+                    if process.exitcode != 0:
+                        for other, *_ in running.values():
+                            other.terminate()
+                        sys.exit(Path(f"{result}.log").read_text()[-2000:] + f"\nsynth.py: {one[0]} failed")
+                    self.results[one] = pickle.loads(result.read_bytes())
+                    print(f"synth.py: {one[0]} {dict(one[1])}: {self.results[one][0]:.0f} s", file=sys.stderr, flush=True)
+                    if kept:
+                        self.cache.mkdir(parents=True, exist_ok=True)
+                        part = kept.with_suffix(".part")
+                        part.write_bytes(result.read_bytes())
+                        part.rename(kept)
+                    found(one)
 
     def cost(self, piece):
         """Resources of a piece without those inside it."""
