@@ -57,7 +57,7 @@ module core #(
 
   // One reader, for programs and for the loader: never at the same time.
   logic               fetching /*verilator public_flat_rd*/;
-  logic               fetch_start, load_start, fetch_ready, load_ready;
+  logic               fetch_start, load_start, load_ready;
   logic [63:0]        fetch_address, load_address;
   logic [31:0]        fetch_beats, load_beats;
   logic               beat_valid, beat_last, read_error, write_error;
@@ -67,7 +67,7 @@ module core #(
     .clk_i, .rst_ni, .start_i(fetch_start || load_start),
     .address_i(fetching ? fetch_address : load_address),
     .beats_i(fetching ? fetch_beats : load_beats), .idle_o(reader_idle), .error_o(read_error),
-    .valid_o(beat_valid), .ready_i(fetching ? fetch_ready : load_ready), .data_o(beat),
+    .valid_o(beat_valid), .ready_i(load_ready), .data_o(beat),
     .last_o(beat_last), .arvalid_o, .arready_i, .araddr_o, .arlen_o, .rvalid_i, .rready_o, .rdata_i,
     .rresp_i
   );
@@ -76,7 +76,7 @@ module core #(
     .clk_i, .rst_ni, .start_i, .program_i, .program_words_i, .busy_o, .done_o, .error_o,
     .read_error_i(read_error), .write_error_i(write_error), .fetching_o(fetching),
     .read_start_o(fetch_start), .read_address_o(fetch_address), .read_beats_o(fetch_beats),
-    .beat_valid_i(beat_valid && fetching), .beat_ready_o(fetch_ready), .beat_i(beat),
+    .beat_valid_i(beat_valid), .beat_i(beat),
     .beat_last_i(beat_last), .engine_ready_i(ready), .engine_empty_i(empty),
     .word_valid_o(word_valid), .word_index_o(word_index), .word_o(word), .word_last_o(word_last)
   );
@@ -93,7 +93,7 @@ module core #(
     .word_index_i(word_index), .word_i(word), .word_last_i(word_last), .base_i,
     .computes_done_i(done_q[1]), .stores_done_i(done_q[2]), .command_done_o(command_done_o[0]),
     .empty_o(empty[0]), .read_start_o(load_start), .read_address_o(load_address),
-    .read_beats_o(load_beats), .beat_valid_i(beat_valid && !fetching), .beat_ready_o(load_ready),
+    .read_beats_o(load_beats), .beat_valid_i(beat_valid), .beat_ready_o(load_ready),
     .beat_i(beat), .write_o(load_write), .write_data_o(load_data),
     .write_ready_i(~compute_writes_q), .weight_write_o(weight_write),
     .constant_write_o(constant_write), .word_address_o(load_word), .weight_data_o(weight_in),

@@ -12,13 +12,12 @@ module dispatch (
   output logic [2:0]                            error_o,
   input  logic                                  read_error_i,
   input  logic                                  write_error_i,
-  // the shared reader, while fetching_o
+  // the shared reader, while fetching_o; every beat is taken at once
   output logic                                  fetching_o,
   output logic                                  read_start_o,
   output logic [63:0]                           read_address_o,
   output logic [31:0]                           read_beats_o,
   input  logic                                  beat_valid_i,
-  output logic                                  beat_ready_o,
   input  logic [pronghorn_types::AxiBits-1:0]   beat_i,
   input  logic                                  beat_last_i,
   // engines: 0 LOAD, 1 COMPUTE, 2 STORE
@@ -59,7 +58,6 @@ module dispatch (
   assign busy_o         = state_q != Idle;
   assign read_address_o = program_i;
   assign read_beats_o   = (program_words_i + 32'(AxiBytes / 8 - 1)) >> InBeat;
-  assign beat_ready_o   = fetching_o;
   assign word_o         = word_q;
   assign word_index_o   = index_q;
 
@@ -72,7 +70,7 @@ module dispatch (
   end
 
   always_ff @(posedge clk_i) begin
-    if (beat_valid_i && beat_ready_o) words[fill_q] <= beat_i;
+    if (beat_valid_i && fetching_o) words[fill_q] <= beat_i;
     beat_q <= words[pc_q[PcBits-1:InBeat]];
   end
   always_ff @(posedge clk_i) begin

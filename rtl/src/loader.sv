@@ -18,7 +18,7 @@ module loader (
   output logic [63:0]                              read_address_o,
   output logic [31:0]                              read_beats_o,
   input  logic                                     beat_valid_i,
-  output logic                                     beat_ready_o,
+  output logic                                     beat_ready_o,  // always, while no command runs
   input  logic [pronghorn_types::AxiBits-1:0]      beat_i,
   // writes: rows to the activation memories when they are free, words to the others at once
   output pronghorn_types::write_t                  write_o,
@@ -44,6 +44,7 @@ module loader (
   typedef enum logic [2:0] {Idle, Factors, Divide, Begin, Run, Drain} state_e;
   state_e state_q;
   logic   running_q, running_image_q;    // state_q is Run: of a LOAD, of an IMAGE
+  logic   begin_q, begin_image_q;        // state_q is Begin, and there is something to read
   assign empty_o = !pending_full_q && !arriving_q && state_q == Idle;
 
   // What the active command's words say.
@@ -73,7 +74,7 @@ module loader (
   logic [TileBits-1:0]   spread_data;
 
   image_spreader u_spreader (
-    .clk_i, .rst_ni, .start_i(state_q == Begin && image_q && !none_q), .beats_i(active_q[3][15:8]),
+    .clk_i, .rst_ni, .start_i(begin_image_q), .beats_i(active_q[3][15:8]),
     .rows_i(active_q[3][31:16]), .positions_i(active_q[3][47:32]), .step6_i(active_q[3][50]),
     .groups_i(active_q[3][58:56]), .mem_i(active_q[3][0]), .dst_row_i(active_q[4][15:0]),
     .dst_bank_i(active_q[4][16+:BankBits]), .two_planes_i(active_q[4][25]),
@@ -84,15 +85,18 @@ module loader (
     .write_o(spread_write), .write_data_o(spread_data), .write_ready_i(write_ready_i[active_q[3][0]])
   );
 
-  assign beat_ready_o = running_image_q ? spread_ready : (running_q && (!word_full_q || word_taken));
+  // No beat comes before a run, so its ready may stay: a program's beats are not held up here.
+  assign beat_ready_o = running_image_q ? spread_ready : !running_q || !word_full_q || word_taken;
   assign word_taken   = word_full_q && (!memory_q || write_ready_i[target_q[0]]);
 
-  assign read_start_o   = state_q == Begin && !none_q;
+  assign read_start_o   = begin_q;
   assign read_address_o = base_i[active_q[2][49:48]] + {16'd0, active_q[2][47:0]};
   assign read_beats_o   = product_q;
 
   always_ff @(posedge clk_i) begin
     command_done_o <= 1'b0;
+    begin_q        <= 1'b0;
+    begin_image_q  <= 1'b0;
     spread_idle_q  <= spread_idle;
     if (word_valid_i) begin
       arriving_q <= !word_last_i;
@@ -140,7 +144,11 @@ module loader (
         last_word_q <= words_q == 32'd1;
         last_beat_q <= per_row_q == 8'd1;
         to_come_q   <= per_row_q;
-        if (factor_q == 0 && divided) state_q <= Begin;
+        if (factor_q == 0 && divided) begin
+          state_q       <= Begin;
+          begin_q       <= product_q != 0;
+          begin_image_q <= product_q != 0 && image_q;
+        end
       end
       Begin: begin
         word_full_q     <= 1'b0;
@@ -185,6 +193,8 @@ module loader (
       pending_full_q  <= 1'b0;
       arriving_q      <= 1'b0;
       ready_q         <= 1'b0;
+      begin_q         <= 1'b0;
+      begin_image_q   <= 1'b0;
       running_q       <= 1'b0;
       running_image_q <= 1'b0;
       word_full_q     <= 1'b0;

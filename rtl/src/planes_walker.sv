@@ -41,11 +41,12 @@ module planes_walker (
   logic [5:0]  rest_q;
   logic [11:0] left_q, pitch_q, y0_1_q, last_y_q;
   logic [4:0]  dst_bank1_q;
-  logic [6:0]  over;
+  logic [12:0] over, under;
   logic        ends, last;
-  assign over = {1'b0, rest_q} - {1'b0, left_q[5:0]};
-  assign ends = left_q[11:6] == 0 && !over[6];
-  assign last = !ends || rest_q == left_q[5:0];
+  assign over  = 13'(rest_q) - {1'b0, left_q};
+  assign under = {1'b0, left_q} - 13'(rest_q);
+  assign ends  = !over[12];    // the grid row ends inside the tile or with it
+  assign last  = !under[12];   // the tile ends inside the grid row or with it
   logic        valid3_q, ends3_q, last3_q;
   logic [5:0]  count3_q;
   always_ff @(posedge clk_i) begin
@@ -58,7 +59,7 @@ module planes_walker (
     init4_q  <= init3_q;
     if (walking_q) begin
       rest_q <= over[5:0];
-      left_q <= ends ? pitch_q : left_q - {6'd0, rest_q};
+      left_q <= ends ? pitch_q : under[11:0];
       if (last) walking_q <= 1'b0;
     end
     if (load) begin
