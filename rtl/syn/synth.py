@@ -182,7 +182,8 @@ class Synthesis:
             return parts[0]
         name, low, high = SLICES[piece[0]]
         width = dict(piece[1])[name]
-        return {k: parts[0][k] + (parts[1][k] - parts[0][k]) * (width - low) / (high - low) for k in KINDS}
+        slices = -(-(width - low) // (high - low))
+        return {k: parts[0][k] + (parts[1][k] - parts[0][k]) * slices for k in KINDS}
 
     def instances(self, top):
         """piece -> how many there are in the overlay."""

@@ -25,7 +25,7 @@ void random_streams(std::mt19937_64& random, int programs, int commands) {
     std::vector<std::uint8_t> memory(output + program.stored_bytes() + 4096);
     program.build(memory, program_at, commands);
     bench::System system(c, memory.size(), stall, own());
-    system.memory = memory;
+    system.axi.memory = memory;
     const std::uint64_t base[3] = {0, 64, output};
     bench::check(
         system.run(program_at, static_cast<std::uint32_t>(program.words.size()), base, 3'000'000),
@@ -35,13 +35,13 @@ void random_streams(std::mt19937_64& random, int programs, int commands) {
     interpreter.run(memory, program_at, base);
     std::size_t wrong = 0, first = 0;
     for (std::size_t i = 0; i < program.stored_bytes(); ++i)
-      if (system.memory[output + i] != memory[output + i] && wrong++ == 0) first = i;
+      if (system.axi.memory[output + i] != memory[output + i] && wrong++ == 0) first = i;
     const std::size_t row = first / static_cast<std::size_t>(c.px * c.ic);
     bench::check(wrong == 0,
                  "program %d (seed %llu): %zu bytes differ, first in memory %zu row %zu byte %zu: "
                  "%02x, expected %02x",
                  p, static_cast<unsigned long long>(seed), wrong, row / 512, row % 512,
-                 first % static_cast<std::size_t>(c.px * c.ic), system.memory[output + first],
+                 first % static_cast<std::size_t>(c.px * c.ic), system.axi.memory[output + first],
                  memory[output + first]);
     if (wrong != 0) program.print();
     bench::checks += program.stored_bytes();
@@ -59,7 +59,7 @@ void registers_and_errors() {
   const std::uint64_t base[3] = {0, 0, 0};
   const auto program = [&](std::initializer_list<std::uint64_t> words) {
     std::vector<std::uint64_t> list(words);
-    std::memcpy(system.memory.data(), list.data(), list.size() * 8);
+    std::memcpy(system.axi.memory.data(), list.data(), list.size() * 8);
     return static_cast<std::uint32_t>(list.size());
   };
   // An unknown opcode; END alone; the kept program; a program that is too long; bus errors.
@@ -81,11 +81,11 @@ void registers_and_errors() {
   bench::check(
       system.run(0, words, base, 10000) && system.read(0x4c) == 0 && system.read(0x54) == 2,
       "load and store: %u", system.read(0x4c));
-  system.write_error = true;
+  system.axi.write_error = true;
   bench::check(system.run(0, words, base, 10000) && system.read(0x4c) == 3, "write error: %u",
                system.read(0x4c));
-  system.write_error = false;
-  system.read_error = true;
+  system.axi.write_error = false;
+  system.axi.read_error = true;
   bench::check(system.run(0, words, base, 10000) && system.read(0x4c) == 2, "read error: %u",
                system.read(0x4c));
 }

@@ -3,12 +3,10 @@
 // a host that talks to its registers.
 #pragma once
 
-#include <deque>
 #include <functional>
-#include <vector>
 
 #include "Vpronghorn.h"
-#include "bench.h"
+#include "axi_memory.h"
 #include "fpga_configurations.h"
 
 namespace bench {
@@ -18,7 +16,7 @@ class System {
   // stall: how often each channel is not ready, 0 to 1.
   System(const pronghorn::device::fpga::Configuration& c, std::size_t memory_bytes, double stall,
          std::uint64_t seed)
-      : memory(memory_bytes), c_(c), stall_(stall), random_(seed) {
+      : axi(top, c.axi_bytes, memory_bytes, stall, seed) {
     top.ap_rst_n = 0;
     for (int i = 0; i < 8; ++i) cycle();
     top.ap_rst_n = 1;
@@ -55,8 +53,8 @@ class System {
     return value;
   }
 
-  // Verilator writes __SYM__interrupt for the port `interrupt`, which it takes for a word of C.
   // Runs the program at `address`; false if it does not end within `limit` cycles.
+  // Verilator writes __SYM__interrupt for the port `interrupt`, which it takes for a word of C.
   bool run(std::uint64_t address, std::uint32_t words, const std::uint64_t (&base)[3],
            std::int64_t limit) {
     write(0x10, static_cast<std::uint32_t>(address));
@@ -82,63 +80,18 @@ class System {
   std::uint64_t cycles() { return read(0x40) | static_cast<std::uint64_t>(read(0x44)) << 32; }
 
   Vpronghorn top;
-  std::vector<std::uint8_t> memory;
-  bool read_error = false;  // answer reads, writes with SLVERR
-  bool write_error = false;
+  AxiMemory<Vpronghorn> axi;
 
   void cycle() {
-    const std::size_t beat = static_cast<std::size_t>(c_.axi_bytes);
     // What the memory offers was settled before the edge; what is taken is known at the edge.
     top.eval();
-    const bool ar = top.m_axi_gmem_arvalid && top.m_axi_gmem_arready;
-    const bool r = top.m_axi_gmem_rvalid && top.m_axi_gmem_rready;
-    const bool aw = top.m_axi_gmem_awvalid && top.m_axi_gmem_awready;
-    const bool w = top.m_axi_gmem_wvalid && top.m_axi_gmem_wready;
-    const bool b = top.m_axi_gmem_bvalid && top.m_axi_gmem_bready;
-    if (ar) reads_.push_back({top.m_axi_gmem_araddr, top.m_axi_gmem_arlen + 1, time + kLatency});
-    if (aw) writes_.push_back({top.m_axi_gmem_awaddr, top.m_axi_gmem_awlen + 1, time});
-    if (r) {
-      offered_ = false;
-      reads_.front().address += beat;
-      if (--reads_.front().beats == 0) reads_.pop_front();
-    }
-    if (w) {
-      check(!writes_.empty(), "data before its address");
-      if (!writes_.empty()) {
-        Burst& burst = writes_.front();
-        check(burst.address + beat <= memory.size(), "a write past the memory");
-        get_bytes(top.m_axi_gmem_wdata, 0, &memory[burst.address], beat);
-        burst.address += beat;
-        check((--burst.beats == 0) == (top.m_axi_gmem_wlast != 0), "wlast in the wrong place");
-        if (burst.beats == 0) {
-          writes_.pop_front();
-          ++answers_;
-        }
-      }
-    }
-    if (b) {
-      --answers_;
-      answering_ = false;
-    }
+    axi.take();
     top.ap_clk = 1;
     top.clk2x_i = 1;
     top.eval();
     top.clk2x_i = 0;
     top.eval();
-    top.m_axi_gmem_arready = !chance();
-    top.m_axi_gmem_awready = !chance();
-    top.m_axi_gmem_wready = !chance();
-    if (!offered_ && !reads_.empty() && reads_.front().ready <= time && !chance()) {
-      offered_ = true;
-      check(reads_.front().address + beat <= memory.size(), "a read past the memory");
-      put_bytes(top.m_axi_gmem_rdata, 0, &memory[reads_.front().address], beat);
-      top.m_axi_gmem_rlast = reads_.front().beats == 1;
-    }
-    top.m_axi_gmem_rvalid = offered_;
-    top.m_axi_gmem_rresp = read_error ? 2 : 0;
-    if (!answering_ && answers_ > 0 && !chance()) answering_ = true;
-    top.m_axi_gmem_bvalid = answering_;
-    top.m_axi_gmem_bresp = write_error ? 2 : 0;
+    axi.drive();
     top.ap_clk = 0;
     top.clk2x_i = 1;
     top.eval();
@@ -150,21 +103,7 @@ class System {
   std::function<void()> on_cycle;
 
  private:
-  struct Burst {
-    std::uint64_t address;
-    int beats;
-    std::uint64_t ready;  // time of the first beat
-  };
-  // From a read's address to its first beat, in cycles; bursts follow each other without a gap.
-  static constexpr std::uint64_t kLatency = 21;
-  bool chance() { return stall_ > 0 && static_cast<double>(random_() >> 11) * 0x1p-53 < stall_; }
-
-  const pronghorn::device::fpga::Configuration& c_;
-  double stall_;
-  std::mt19937_64 random_;
-  std::deque<Burst> reads_, writes_;
-  int answers_ = 0;
-  bool offered_ = false, answering_ = false;
+  bool chance() { return axi.chance(); }
 };
 
 }  // namespace bench

@@ -31,12 +31,12 @@ class VerilatedPort : public pronghorn::device::fpga::Port {
     base[0] = page(program.size_bytes());
     base[1] = base[0] + page(memory.model.size());
     base[2] = base[1] + page(memory.input.size());
-    system_.memory.assign(base[2] + page(memory.output.size()), 0);
-    std::memcpy(system_.memory.data(), program.data(), program.size_bytes());
+    system_.axi.memory.assign(base[2] + page(memory.output.size()), 0);
+    std::memcpy(system_.axi.memory.data(), program.data(), program.size_bytes());
     std::copy_n(reinterpret_cast<const std::uint8_t*>(memory.model.data()), memory.model.size(),
-                &system_.memory[base[0]]);
+                &system_.axi.memory[base[0]]);
     std::copy_n(reinterpret_cast<const std::uint8_t*>(memory.input.data()), memory.input.size(),
-                &system_.memory[base[1]]);
+                &system_.axi.memory[base[1]]);
     computes_done.clear();
     std::uint64_t fetched = system_.time;
     system_.on_cycle = [&, this] {
@@ -53,7 +53,7 @@ class VerilatedPort : public pronghorn::device::fpga::Port {
           pronghorn::base::Status::kUnavailable,
           ended ? "the RTL reports error " + std::to_string(error) : "the RTL does not end");
     }
-    std::copy_n(&system_.memory[base[2]], memory.output.size(),
+    std::copy_n(&system_.axi.memory[base[2]], memory.output.size(),
                 reinterpret_cast<std::uint8_t*>(memory.output.data()));
     pronghorn::device::fpga::RunReport report;
     report.cycles = static_cast<std::int64_t>(system_.cycles());
