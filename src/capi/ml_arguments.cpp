@@ -133,9 +133,10 @@ void require_weights(const double* sample_weight, std::int64_t rows) {
 
 void require_classes(const std::int32_t* y, std::int64_t rows, std::int32_t classes) {
   require(y, "y");
-  bool good = true;
-  for (std::int64_t r = 0; r < rows; ++r) good &= y[r] >= 0 && y[r] < classes;
-  for (std::int64_t r = 0; !good && r < rows; ++r) {
+  // The signs tell, all together.
+  std::int32_t signs = 0;
+  for (std::int64_t r = 0; r < rows; ++r) signs |= y[r] | (classes - 1 - (y[r] & INT32_MAX));
+  for (std::int64_t r = 0; signs < 0 && r < rows; ++r) {
     if (y[r] < 0 || y[r] >= classes) {
       base::fail(Status::kInvalidArgument, "y: class {} at row {}; 0 to {}", y[r], r, classes - 1);
     }

@@ -91,7 +91,7 @@ class Search {
       evaluate(to);
       const double slope = dot(to.gradient, direction);
       // A rise within the rounding of the values is none: there the slopes know better.
-      const double noise = options_.least_progress * std::abs(from.value);
+      const double noise = options_.noise * std::abs(from.value);
       const bool bad = !std::isfinite(to.value) ||
                        to.value > from.value + 1e-4 * step * slope0 + noise ||
                        (low > 0 && to.value >= low_value + noise);
@@ -118,6 +118,13 @@ class Search {
       if (std::abs(high - low) * std::sqrt(dot(direction, direction)) < 1e-14) break;
     }
     return to.value < from.value;
+  }
+
+  // By how much the step to `to` lowered the value: by its slopes where the values cannot tell.
+  double progress(const Point& from, const Vector& step, const Point& to) const {
+    const double difference = from.value - to.value;
+    if (std::abs(difference) > options_.noise * std::abs(from.value)) return difference;
+    return -0.5 * (dot(from.gradient, step) + dot(to.gradient, step));
   }
 
  private:
@@ -175,8 +182,8 @@ Minimum minimise(const Objective& objective, const Finished& finished,
       moved[i] = next.x[i] - at.x[i];
       change[i] = next.gradient[i] - at.gradient[i];
     }
+    const double progress = search.progress(at, moved, next);
     memory.add(std::move(moved), std::move(change));
-    const double progress = at.value - next.value;
     at = std::move(next);
     ++result.n_iter;
     stalls = progress <= options.least_progress * std::abs(at.value) ? stalls + 1 : 0;

@@ -13,6 +13,9 @@ struct MinimiserOptions {
   // Two steps in a row that lower the value by less than this, relative to it, end the search: what
   // is left is rounding.
   double least_progress = 0;
+  // What rounding may do to the value, relative to it. Where a step changes no more than that, the
+  // slopes alone say what it is worth.
+  double noise = 0;
   // For minimise_proximal: the weights of |x_i|, and what may move a point to one of a lower value
   // where that is known without the function (null: nothing).
   std::vector<double> l1;

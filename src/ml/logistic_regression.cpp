@@ -256,13 +256,14 @@ LogisticResult logistic_fit(device::Learner& learner, const device::Matrix& x,
     problem.to_unknown_gradient(gw, gb, product);
   };
   Minimum minimum;
-  const double rounding = x.dtype == device::Dtype::kF32 ? 1e-9 : 1e-14;
+  const bool single = x.dtype == device::Dtype::kF32;
+  const double rounding = single ? 1e-9 : 1e-14;  // of the value
+  MinimiserOptions how;
+  how.max_iter = options.max_iter;
+  how.least_progress = rounding;
   if (options.solver == LogisticSolver::kNewtonCg) {
     minimum = minimise_newton(objective, curvature, finished, options.max_iter, rounding, u);
   } else {
-    MinimiserOptions how;
-    how.max_iter = options.max_iter;
-    how.least_progress = rounding;
     if (problem.l1() > 0) {
       how.l1 = problem.l1_of_unknowns();
       // What a step costs beside its pass grows with both.
@@ -272,9 +273,12 @@ LogisticResult logistic_fit(device::Learner& learner, const device::Matrix& x,
       }
       minimum = minimise_proximal(objective, finished, how, u);
     } else {
+      // Slopes are good for far smaller steps than values are.
+      how.noise = single ? 2e-7 : rounding;
+      how.least_progress = single ? 1e-12 : rounding;
       minimum = minimise(objective, finished, how, u);
-      // Values that only differ by their rounding can end that search far from the optimum where
-      // the problem is badly conditioned; Newton's steps need their slopes alone.
+      // That search can end far from the optimum where the problem is badly conditioned; Newton's
+      // steps get there.
       if (result.gradient > 10 * options.tol && minimum.n_iter < options.max_iter) {
         before = minimum.n_iter;
         minimum =

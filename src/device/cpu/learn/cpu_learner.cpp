@@ -24,6 +24,56 @@ std::int64_t moment_columns(std::int64_t cols, std::int64_t groups, std::int64_t
   return ((cols + blocks - 1) / blocks + kLine - 1) / kLine * kLine;
 }
 
+// The tables that a slot of moments works on, one row of `lds` values for each group: shifts, sums
+// of differences and sums of their squares. Rows begin with a cache line, and no two tables lie a
+// multiple of 4 KiB apart, which some processors take for the same place.
+template <class Sum>
+class MomentTables {
+ public:
+  // Shifts: `shift_rows` rows of `cols` doubles; 1: the same for all groups.
+  MomentTables(std::int64_t groups, std::int64_t cols, std::int64_t shift_rows, const double* shift)
+      : lds_((cols + 15) / 16 * 16),
+        size_(groups * lds_),
+        buffer_(static_cast<std::size_t>(2 * (size_ + kApart) + shift_rows * lds_) * sizeof(Sum)) {
+    Sum* values = buffer_.template as<Sum>();
+    std::fill_n(values, 2 * (size_ + kApart) + shift_rows * lds_, Sum{});
+    for (std::int64_t k = 0; k < shift_rows; ++k) {
+      for (std::int64_t j = 0; j < cols; ++j) {
+        values[2 * (size_ + kApart) + k * lds_ + j] = static_cast<Sum>(shift[k * cols + j]);
+      }
+    }
+  }
+  std::int64_t lds() const { return lds_; }
+  Sum* first() { return buffer_.template as<Sum>(); }
+  Sum* second() { return first() + size_ + kApart; }
+  const Sum* shift() { return second() + size_ + kApart; }
+
+ private:
+  static constexpr std::int64_t kApart = 576 / sizeof(Sum);
+  std::int64_t lds_, size_;
+  base::Buffer buffer_;
+};
+
+// counts[g] += how often g is among the groups. Neighbours count in tables of their own, so that
+// none waits for the one before.
+void count_groups(const std::int32_t* group, std::int64_t rows, std::int64_t groups,
+                  std::vector<std::int64_t>& scratch, double* counts) {
+  scratch.assign(static_cast<std::size_t>(4 * groups), 0);
+  std::int64_t* tables = scratch.data();
+  std::int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    ++tables[group[r]];
+    ++tables[groups + group[r + 1]];
+    ++tables[2 * groups + group[r + 2]];
+    ++tables[3 * groups + group[r + 3]];
+  }
+  for (; r < rows; ++r) ++tables[group[r]];
+  for (std::int64_t k = 0; k < groups; ++k) {
+    counts[k] += static_cast<double>(tables[k] + tables[groups + k] + tables[2 * groups + k] +
+                                     tables[3 * groups + k]);
+  }
+}
+
 // Sums of groups that are kept in float for this many rows before they go to doubles: each has then
 // lost some 2^-24 of itself. With more groups than that, doubles cost no more.
 constexpr std::int64_t kShortRows = 1024;
@@ -39,16 +89,15 @@ class CpuLearner final : public Learner {
 
   void moments(const Matrix& x, const std::int32_t* group, const double* weight, int groups,
                const double* shift, double* weights, double* first, double* second) override {
-    with_type(x.dtype, [&](auto zero) {
-      // Squares of floats overflow long before doubles do.
-      const bool brief =
-          sizeof(zero) == 4 && group != nullptr && weight == nullptr && groups <= kShortGroups;
-      moments_of<decltype(zero)>(x, group, weight, groups, shift, brief, weights, first, second);
+    // Squares of floats overflow long before doubles do.
+    if (x.dtype == Dtype::kF32 && group != nullptr && weight == nullptr && groups <= kShortGroups) {
+      moments_of<float, float>(x, group, weight, groups, shift, weights, first, second);
       const double* end = second + std::int64_t{groups} * x.cols;
-      if (!brief ||
-          std::all_of<const double*>(second, end, [](double v) { return std::isfinite(v); }))
+      if (std::all_of<const double*>(second, end, [](double v) { return std::isfinite(v); }))
         return;
-      moments_of<decltype(zero)>(x, group, weight, groups, shift, false, weights, first, second);
+    }
+    with_type(x.dtype, [&](auto zero) {
+      moments_of<decltype(zero), double>(x, group, weight, groups, shift, weights, first, second);
     });
   }
 
@@ -145,31 +194,36 @@ class CpuLearner final : public Learner {
     return -1;
   }
 
-  template <class T>
+  template <class T, class Sum>
   void moments_of(const Matrix& x, const std::int32_t* group, const double* weight, int groups,
-                  const double* shift, bool brief, double* weights, double* first, double* second) {
+                  const double* shift, double* weights, double* first, double* second) {
+    constexpr bool kBrief = sizeof(Sum) == 4;
     const LearnLoops<T>& loops = loops_of<T>(kernels_);
     const std::int64_t tile = tile_rows<T>(x.cols);
     const std::int64_t size = std::int64_t{groups} * x.cols;
     const Slots slots(x.rows, tile, 8 * (2 * size + groups));
     std::vector<double> sums(static_cast<std::size_t>(slots.count * (2 * size + groups)));
-    const std::int64_t block = moment_columns(x.cols, groups, brief ? 3 * sizeof(T) : 24);
-    // Rows of short sums begin with a cache line.
-    const std::int64_t lds = (x.cols + 15) / 16 * 16;
-    const std::int64_t part_size = brief ? groups * lds : 0;
-    base::Buffer brief_shift(static_cast<std::size_t>(part_size) * sizeof(T));
-    for (std::int64_t i = 0; brief && i < size; ++i) {
-      brief_shift.as<T>()[i / x.cols * lds + i % x.cols] = static_cast<T>(shift[i]);
-    }
+    bool common = !kBrief;  // one shift for all groups takes less of the first cache
+    for (std::int64_t i = x.cols; common && i < size; ++i) common = shift[i] == shift[i - x.cols];
+    const std::int64_t shift_rows = common ? 1 : groups;
+    const std::int64_t block =
+        moment_columns(x.cols, groups, (common ? 2 : 3) * static_cast<std::int64_t>(sizeof(Sum)));
     pool_.parallel_for(slots.count, [&](std::int64_t slot, int) {
       double* one = sums.data() + slot * (2 * size + groups);
       double* two = one + size;
       double* total = two + size;
       TileReader<T> reader(x, loops, nullptr);
-      base::Buffer parts(static_cast<std::size_t>(2 * part_size) * sizeof(T));
-      T* part = parts.as<T>();
-      std::fill_n(part, 2 * part_size, T{});
+      MomentTables<Sum> tables(groups, x.cols, shift_rows, shift);
+      const std::int64_t lds = tables.lds();
+      std::vector<std::int64_t> scratch;
       std::int64_t summed = 0;
+      const auto flush = [&] {
+        for (std::int64_t k = 0; k < groups; ++k) {
+          loops_of<Sum>(kernels_).flush(tables.first() + k * lds, x.cols, one + k * x.cols);
+          loops_of<Sum>(kernels_).flush(tables.second() + k * lds, x.cols, two + k * x.cols);
+        }
+        summed = 0;
+      };
       for (std::int64_t row = slots.begin(slot); row < slots.end(slot); row += tile) {
         const std::int64_t rows = std::min(tile, slots.end(slot) - row);
         const Tile<T> in = reader.load(row, rows);
@@ -177,25 +231,25 @@ class CpuLearner final : public Learner {
         const std::int32_t* g = group == nullptr ? nullptr : group + row;
         for (std::int64_t j = 0; j < x.cols; j += block) {
           const std::int64_t width = std::min(block, x.cols - j);
-          if (brief) {
-            loops.short_moments(in.x + j, in.ld, rows, width, g, brief_shift.as<T>() + j, part + j,
-                                part + part_size + j, lds);
+          if constexpr (kBrief) {
+            kernels_.short_moments(in.x + j, in.ld, rows, width, g, tables.shift() + j,
+                                   tables.first() + j, tables.second() + j, lds);
           } else {
-            loops.moments(in.x + j, in.ld, rows, width, g, w, shift + j, one + j, two + j, x.cols);
+            loops.moments(in.x + j, in.ld, rows, width, g, w, tables.shift() + j, common ? 0 : lds,
+                          tables.first() + j, tables.second() + j, lds);
           }
         }
-        for (std::int64_t r = 0; r < rows; ++r) {
-          total[g == nullptr ? 0 : g[r]] += w == nullptr ? 1.0 : w[r];
+        if (g != nullptr && w == nullptr) {
+          count_groups(g, rows, groups, scratch, total);
+        } else {
+          for (std::int64_t r = 0; r < rows; ++r) {
+            total[g == nullptr ? 0 : g[r]] += w == nullptr ? 1.0 : w[r];
+          }
         }
         summed += rows;
-        if (brief && (summed >= kShortRows || row + rows == slots.end(slot))) {
-          for (std::int64_t k = 0; k < groups; ++k) {
-            loops.flush(part + k * lds, x.cols, one + k * x.cols);
-            loops.flush(part + part_size + k * lds, x.cols, two + k * x.cols);
-          }
-          summed = 0;
-        }
+        if (kBrief && summed >= kShortRows) flush();
       }
+      flush();
     });
     std::fill_n(first, size, 0.0);
     std::fill_n(second, size, 0.0);

@@ -85,7 +85,7 @@ class CpuLogistic final : public LogisticPasses {
 
  private:
   struct Scratch {
-    std::vector<T> z, v, max, sums, true_score;
+    std::vector<T> z, v, max, sums, own, true_score;
     Tile<T> tile{};
   };
 
@@ -153,26 +153,29 @@ class CpuLogistic final : public LogisticPasses {
     return loss + logs.total();
   }
 
+  // The same for several outputs. Label and others are summed apart: a row that is all but certain
+  // still says how much is left.
   double multinomial(Scratch& s, std::int64_t row, std::int64_t rows) {
     T* z = s.z.data();
     const std::int64_t ld = ldz();
     for (std::int64_t r = 0; r < rows; ++r) {
       s.true_score[static_cast<std::size_t>(r)] = z[r * ld + setup_.y[row + r]];
     }
-    loops_.softmax(z, ld, rows, outputs_, s.max.data(), s.sums.data());
+    loops_.residuals(z, ld, rows, outputs_, setup_.y + row, s.max.data(), s.sums.data(),
+                     s.own.data());
     double loss = 0;
     LogSum logs;
     for (std::int64_t r = 0; r < rows; ++r) {
       const auto i = static_cast<std::size_t>(r);
-      z[r * ld + setup_.y[row + r]] -= 1;
       const double behind = static_cast<double>(s.max[i]) - static_cast<double>(s.true_score[i]);
+      const double sum = static_cast<double>(s.own[i]) + static_cast<double>(s.sums[i]);
       if (setup_.weight == nullptr) {
         loss += behind;
-        logs.add(static_cast<double>(s.sums[i]));
+        logs.add(sum);
       } else {
         const double w = setup_.weight[row + r];
         loss += w * behind;
-        logs.add(static_cast<double>(s.sums[i]), w);
+        logs.add(sum, w);
         for (std::int64_t k = 0; k < outputs_; ++k) z[r * ld + k] *= static_cast<T>(w);
       }
     }
@@ -189,15 +192,20 @@ class CpuLogistic final : public LogisticPasses {
     }
   }
 
-  // z becomes w (p v - p (p . v)).
+  // z becomes w (p v - p (p . v)), v taken from its value at the label, which changes nothing but
+  // the digits that are left where the label has nearly everything.
   void multinomial_product(Scratch& s, std::int64_t row, std::int64_t rows) {
     const std::int64_t ld = ldz();
     loops_.softmax(s.z.data(), ld, rows, outputs_, s.max.data(), s.sums.data());
     for (std::int64_t r = 0; r < rows; ++r) {
       T* p = s.z.data() + r * ld;
-      const T* v = s.v.data() + r * ld;
+      T* v = s.v.data() + r * ld;
+      const T base = v[setup_.y[row + r]];
       T mean{};
-      for (std::int64_t k = 0; k < outputs_; ++k) mean += p[k] * v[k];
+      for (std::int64_t k = 0; k < outputs_; ++k) {
+        v[k] -= base;
+        mean += p[k] * v[k];
+      }
       const T w = static_cast<T>(weight(row + r));
       for (std::int64_t k = 0; k < outputs_; ++k) p[k] *= w * (v[k] - mean);
     }
@@ -216,6 +224,7 @@ class CpuLogistic final : public LogisticPasses {
       s.v.resize(s.z.size());
       s.max.resize(size);
       s.sums.resize(size);
+      s.own.resize(size);
       s.true_score.resize(size);
       double* coef = slot_sums_.data() + slot * outputs_ * (cols_ + 1);
       double* bias = coef + outputs_ * cols_;

@@ -184,9 +184,34 @@ TEST(Loops, SoftmaxAndLogistic) {
       const std::vector<T> given = z;
       std::vector<T> max(kRows), sums(kRows);
       loops.softmax(z.data(), kLd, kRows, kOutputs, max.data(), sums.data());
+      std::vector<T> left = given, top(kRows), others(kRows), own(kRows);
+      std::vector<std::int32_t> y;
+      for (int r = 0; r < kRows; ++r) y.push_back(r * 2 % 21);
+      loops.residuals(left.data(), kLd, kRows, kOutputs, y.data(), top.data(), others.data(),
+                      own.data());
       for (std::int64_t r = 0; r < kRows; ++r) {
         const T* row = given.data() + r * kLd;
         const double high = static_cast<double>(*std::max_element(row, row + kOutputs));
+        // Residuals have their digits even where a label has nearly everything.
+        double rest = 0;
+        for (std::int64_t c = 0; c < kOutputs; ++c) {
+          if (c != y[static_cast<std::size_t>(r)]) {
+            rest += std::exp(static_cast<double>(row[c]) - high);
+          }
+        }
+        const auto at = static_cast<std::size_t>(r);
+        const double label = std::exp(static_cast<double>(row[y[at]]) - high);
+        const double tiny = static_cast<double>(std::numeric_limits<T>::min()) * 100;
+        ASSERT_EQ(top[at], max[at]);
+        ASSERT_NEAR(static_cast<double>(others[at]), rest, 64 * close * rest + tiny);
+        ASSERT_NEAR(static_cast<double>(own[at]), label, 64 * close * label + tiny);
+        ASSERT_NEAR(static_cast<double>(left[at * kLd + static_cast<std::size_t>(y[at])]),
+                    -rest / (rest + label), 64 * close * rest / (rest + label) + tiny);
+        for (std::size_t c = 0; c < kOutputs; ++c) {
+          if (static_cast<std::int32_t>(c) == y[at]) continue;
+          ASSERT_NEAR(static_cast<double>(left[at * kLd + c]), static_cast<double>(z[at * kLd + c]),
+                      close);
+        }
         double sum = 0;
         for (std::int64_t c = 0; c < kOutputs; ++c) {
           sum += std::exp(static_cast<double>(row[c]) - high);
@@ -252,17 +277,20 @@ TEST(Loops, Moments) {
       for (std::int64_t r = 0; r < s.rows; ++r) {
         group.push_back(static_cast<std::int32_t>(r * 5 % 7 % 3));
       }
-      for (const bool grouped : {false, true}) {
-        for (const bool weighted : {false, true}) {
+      for (int way = 0; way < 6; ++way) {
+        const bool grouped = way >= 2, weighted = way % 2 == 1;
+        const std::int64_t shift_ld = way >= 4 ? 0 : s.cols;
+        {
           std::vector<double> one(shift.size()), two(one), one_plain(one), two_plain(one);
           loops.moments(x.data(), s.cols, s.rows, s.cols, grouped ? group.data() : nullptr,
-                        weighted ? weight.data() : nullptr, shift.data(), one.data(), two.data(),
-                        s.cols);
+                        weighted ? weight.data() : nullptr, shift.data(), shift_ld, one.data(),
+                        two.data(), s.cols);
           for (std::int64_t i = 0; i < s.rows * s.cols; ++i) {
             const auto r = static_cast<std::size_t>(i / s.cols);
             const auto at =
                 static_cast<std::size_t>((grouped ? group[r] : 0) * s.cols + i % s.cols);
-            const double t = static_cast<double>(x[static_cast<std::size_t>(i)]) - shift[at];
+            const auto from = shift_ld == 0 ? static_cast<std::size_t>(i % s.cols) : at;
+            const double t = static_cast<double>(x[static_cast<std::size_t>(i)]) - shift[from];
             one_plain[at] += (weighted ? weight[r] : 1.0) * t;
             two_plain[at] += (weighted ? weight[r] : 1.0) * t * t;
           }
@@ -270,18 +298,25 @@ TEST(Loops, Moments) {
             ASSERT_NEAR(one[i], one_plain[i], 1e-12);
             ASSERT_NEAR(two[i], two_plain[i], 1e-12);
           }
-          if (weighted || !grouped) continue;
-          const std::vector<T> base(shift.begin(), shift.end());
-          std::vector<T> part(2 * base.size());
-          loops.short_moments(x.data(), s.cols, s.rows, s.cols, group.data(), base.data(),
-                              part.data(), part.data() + base.size(), s.cols);
-          const double close = sizeof(T) == 4 ? 1e-4 : 1e-12;
-          std::vector<double> sums(part.size(), 1.0);
+        }
+        if constexpr (sizeof(T) == 4) {
+          if (way != 2) continue;
+          const std::vector<float> base(shift.begin(), shift.end());
+          std::vector<float> part(2 * base.size());
+          kernels.short_moments(x.data(), s.cols, s.rows, s.cols, group.data(), base.data(),
+                                part.data(), part.data() + base.size(), s.cols);
+          std::vector<double> sums(part.size(), 1.0), plain(part.size(), 1.0);
+          for (std::int64_t i = 0; i < s.rows * s.cols; ++i) {
+            const auto at = static_cast<std::size_t>(
+                group[static_cast<std::size_t>(i / s.cols)] * s.cols + i % s.cols);
+            const double t = static_cast<double>(x[static_cast<std::size_t>(i)]) - shift[at];
+            plain[at] += t;
+            plain[base.size() + at] += t * t;
+          }
           loops.flush(part.data(), static_cast<std::int64_t>(part.size()), sums.data());
-          for (std::size_t i = 0; i < one.size(); ++i) {
-            ASSERT_NEAR(sums[i], 1 + one_plain[i], close);
-            ASSERT_NEAR(sums[one.size() + i], 1 + two_plain[i], close);
-            ASSERT_EQ(part[i], T{});
+          for (std::size_t i = 0; i < sums.size(); ++i) {
+            ASSERT_NEAR(sums[i], plain[i], 1e-4);
+            ASSERT_EQ(part[i], 0.0F);
           }
         }
       }

@@ -103,6 +103,18 @@ __m256d load_wide_part(const float* p, std::int64_t n) {
   return _mm256_cvtps_pd(_mm_maskload_ps(p, _mm256_castsi256_si128(first_lanes32(n))));
 }
 
+using Sums32 = F32;
+struct Sums64 : F64 {
+  template <class T>
+  static V wide(const T* p) {
+    return load_wide(p);
+  }
+  template <class T>
+  static V wide_part(const T* p, std::int64_t n) {
+    return load_wide_part(p, n);
+  }
+};
+
 constexpr int kMaxNv = 2;
 constexpr int kAccumulators = 12;
 
@@ -110,6 +122,6 @@ constexpr int kAccumulators = 12;
 
 }  // namespace
 
-extern const LearnKernels kLearnAvx2 = {"avx2", loops<F32>(), loops<F64>(), gauss};
+extern const LearnKernels kLearnAvx2 = {"avx2", loops<F32>(), loops<F64>(), short_moments, gauss};
 
 }  // namespace pronghorn::device::cpu

@@ -78,6 +78,38 @@ __m512d load_wide_part(const float* p, std::int64_t n) {
   return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(F64::first(n), p));
 }
 
+// Sums of groups in vectors of half the width: one store a cycle, where a whole vector takes two on
+// some processors.
+struct Sums64 {
+  using V = __m256d;
+  static constexpr int kLanes = 4;
+  static __mmask8 first(std::int64_t n) { return static_cast<__mmask8>((1u << n) - 1); }
+  static V load(const double* p) { return _mm256_loadu_pd(p); }
+  static V load_part(const double* p, std::int64_t n) { return _mm256_maskz_loadu_pd(first(n), p); }
+  static V wide(const double* p) { return load(p); }
+  static V wide(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+  static V wide_part(const double* p, std::int64_t n) { return load_part(p, n); }
+  static V wide_part(const float* p, std::int64_t n) {
+    return _mm256_cvtps_pd(_mm_maskz_loadu_ps(first(n), p));
+  }
+  static void store(double* p, V v) { _mm256_storeu_pd(p, v); }
+  static void store_part(double* p, V v, std::int64_t n) { _mm256_mask_storeu_pd(p, first(n), v); }
+  static V set1(double x) { return _mm256_set1_pd(x); }
+  static V fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
+};
+
+struct Sums32 {
+  using T = float;
+  using V = __m256;
+  static constexpr int kLanes = 8;
+  static __mmask8 first(std::int64_t n) { return static_cast<__mmask8>((1u << n) - 1); }
+  static V load(const float* p) { return _mm256_loadu_ps(p); }
+  static V load_part(const float* p, std::int64_t n) { return _mm256_maskz_loadu_ps(first(n), p); }
+  static void store(float* p, V v) { _mm256_storeu_ps(p, v); }
+  static void store_part(float* p, V v, std::int64_t n) { _mm256_mask_storeu_ps(p, first(n), v); }
+  static V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+};
+
 constexpr int kMaxNv = 4;
 constexpr int kAccumulators = 24;
 
@@ -85,6 +117,7 @@ constexpr int kAccumulators = 24;
 
 }  // namespace
 
-extern const LearnKernels kLearnAvx512 = {"avx512", loops<F32>(), loops<F64>(), gauss};
+extern const LearnKernels kLearnAvx512 = {"avx512", loops<F32>(), loops<F64>(), short_moments,
+                                          gauss};
 
 }  // namespace pronghorn::device::cpu

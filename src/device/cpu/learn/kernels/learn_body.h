@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loops of LearnLoops over a vector type S, included by each kernel file inside its unnamed
 // namespace: every instruction set gets its own copy that no linker can exchange. The file defines
-// F32, F64, load_wide, load_wide_part, kMaxNv and kAccumulators before.
+// F32, F64, load_wide, load_wide_part, kMaxNv and kAccumulators before, and Sums32 and Sums64, the
+// vectors of sums of groups.
 //
 // Products of a tile with panels keep kRows x kNv accumulators in registers: each step loads one
 // row of a panel (kNv vectors) and broadcasts one element of each of kRows rows of the tile. A sum
@@ -329,29 +330,62 @@ template <class S>
   return S::select_lt(x, S::set1(kLow), V{}, e * S::pow2(n));
 }
 
-template <class S>
-void softmax(typename S::T* z, std::int64_t ldz, std::int64_t rows, std::int64_t outputs,
-             typename S::T* max, typename S::T* sums) {
+// kResidual: with the label's own lane left out of the sums, which then have all digits of what is
+// left where the label has nearly everything, and minus that sum in its place.
+template <class S, bool kResidual>
+void softmax_rows(typename S::T* z, std::int64_t ldz, std::int64_t rows, std::int64_t outputs,
+                  const std::int32_t* y, typename S::T* max, typename S::T* sums,
+                  typename S::T* own) {
+  using T = typename S::T;
   using V = typename S::V;
+  const V lanes = lane_numbers<S>();
   for (std::int64_t r = 0; r < rows; ++r) {
-    typename S::T* row = z + r * ldz;
+    T* row = z + r * ldz;
     V high = S::load(row);
     for (std::int64_t c = S::kLanes; c < outputs; c += S::kLanes) {
       high = S::max(high, S::load(row + c));
     }
     max[r] = -S::least(-high);
     const V top = S::set1(max[r]);
+    const V label = S::set1(kResidual ? static_cast<T>(y[r]) : T{});
     V sum = {};
     for (std::int64_t c = 0; c < outputs; c += S::kLanes) {
       const V e = exponential<S>(S::load(row + c) - top);
       S::store(row + c, e);
-      sum += e;
+      if constexpr (kResidual) {
+        sum += S::select_eq(lanes + S::set1(static_cast<T>(c)), label, V{}, e);
+      } else {
+        sum += e;
+      }
     }
     sums[r] = S::sum(sum);
-    const V scale = S::set1(1 / sums[r]);
-    for (std::int64_t c = 0; c < outputs; c += S::kLanes)
-      S::store(row + c, S::load(row + c) * scale);
+    T total = sums[r];
+    if constexpr (kResidual) {
+      own[r] = row[y[r]];
+      total += own[r];
+    }
+    const V scale = S::set1(1 / total);
+    const V less = S::set1(-sums[r]);
+    for (std::int64_t c = 0; c < outputs; c += S::kLanes) {
+      V e = S::load(row + c);
+      if constexpr (kResidual) {
+        e = S::select_eq(lanes + S::set1(static_cast<T>(c)), label, less, e);
+      }
+      S::store(row + c, e * scale);
+    }
   }
+}
+
+template <class S>
+void softmax(typename S::T* z, std::int64_t ldz, std::int64_t rows, std::int64_t outputs,
+             typename S::T* max, typename S::T* sums) {
+  softmax_rows<S, false>(z, ldz, rows, outputs, nullptr, max, sums, nullptr);
+}
+
+template <class S>
+void residuals(typename S::T* z, std::int64_t ldz, std::int64_t rows, std::int64_t outputs,
+               const std::int32_t* y, typename S::T* max, typename S::T* sums, typename S::T* own) {
+  softmax_rows<S, true>(z, ldz, rows, outputs, y, max, sums, own);
 }
 
 template <class S>
@@ -393,113 +427,130 @@ void move_rows(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std:
   }
 }
 
-// A vector of columns (kPart: n of them) of kRows rows of one group. Groups alternate from row to
-// row, so their sums lie in the first cache; the rows themselves are read in the order of memory,
-// which is the only one that a processor reads ahead.
-template <class S, int kRows, bool kWeighted, bool kPart>
-[[gnu::always_inline]] inline void moments_step(const typename S::T* x, std::int64_t ldx,
-                                                const double* w, const double* shift, double* first,
-                                                double* second, std::int64_t n) {
-  using V = F64::V;
-  const V base = kPart ? F64::load_part(shift, n) : F64::load(shift);
-  V one = kPart ? F64::load_part(first, n) : F64::load(first);
-  V two = kPart ? F64::load_part(second, n) : F64::load(second);
+// kNv vectors of columns (kPart: the n columns of one) of kRows rows of one group. Groups alternate
+// from row to row, so their sums lie in the first cache; the rows themselves are read in the order
+// of memory, which is the only one that a processor reads ahead.
+template <class T, int kRows, int kNv, bool kWeighted, bool kPart>
+[[gnu::always_inline]] inline void moments_step(const T* x, std::int64_t ldx, const double* w,
+                                                const double* shift, double* first, double* second,
+                                                std::int64_t n) {
+  using S = Sums64;
+  using V = S::V;
+  V base[kNv], one[kNv], two[kNv];
 #pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r) {
-    const typename S::T* row = x + r * ldx;
-    const V t = (kPart ? load_wide_part(row, n) : load_wide(row)) - base;
-    if constexpr (kWeighted) {
-      const V weight = F64::set1(w[r]);
-      one = F64::fma(t, weight, one);
-      two = F64::fma(t * weight, t, two);
-    } else {
-      one += t;
-      two = F64::fma(t, t, two);
+  for (int v = 0; v < kNv; ++v) {
+    const std::int64_t j = v * S::kLanes;
+    base[v] = kPart ? S::load_part(shift + j, n) : S::load(shift + j);
+    one[v] = kPart ? S::load_part(first + j, n) : S::load(first + j);
+    two[v] = kPart ? S::load_part(second + j, n) : S::load(second + j);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      const T* row = x + r * ldx + j;
+      const V t = (kPart ? S::wide_part(row, n) : S::wide(row)) - base[v];
+      if constexpr (kWeighted) {
+        const V weight = S::set1(w[r]);
+        one[v] = S::fma(t, weight, one[v]);
+        two[v] = S::fma(t * weight, t, two[v]);
+      } else {
+        one[v] += t;
+        two[v] = S::fma(t, t, two[v]);
+      }
     }
   }
-  if constexpr (kPart) {
-    F64::store_part(first, one, n);
-    F64::store_part(second, two, n);
-  } else {
-    F64::store(first, one);
-    F64::store(second, two);
+#pragma GCC unroll 4
+  for (int v = 0; v < kNv; ++v) {
+    const std::int64_t j = v * S::kLanes;
+    if constexpr (kPart) {
+      S::store_part(first + j, one[v], n);
+      S::store_part(second + j, two[v], n);
+    } else {
+      S::store(first + j, one[v]);
+      S::store(second + j, two[v]);
+    }
   }
 }
 
-template <class S, int kRows, bool kWeighted>
-[[gnu::always_inline]] inline void moments_rows(const typename S::T* x, std::int64_t ldx,
-                                                std::int64_t cols, const double* w,
-                                                const double* shift, double* first,
+template <class T, int kRows, bool kWeighted>
+[[gnu::always_inline]] inline void moments_rows(const T* x, std::int64_t ldx, std::int64_t cols,
+                                                const double* w, const double* shift, double* first,
                                                 double* second) {
-  constexpr std::int64_t kStep = F64::kLanes;
+  constexpr std::int64_t kStep = Sums64::kLanes;
   std::int64_t j = 0;
-  for (; j + 2 * kStep <= cols; j += 2 * kStep) {
-    moments_step<S, kRows, kWeighted, false>(x + j, ldx, w, shift + j, first + j, second + j, 0);
-    moments_step<S, kRows, kWeighted, false>(x + j + kStep, ldx, w, shift + j + kStep,
-                                             first + j + kStep, second + j + kStep, 0);
+  for (; j + 4 * kStep <= cols; j += 4 * kStep) {
+    moments_step<T, kRows, 4, kWeighted, false>(x + j, ldx, w, shift + j, first + j, second + j, 0);
   }
   for (; j < cols; j += kStep) {
     const std::int64_t n = cols - j < kStep ? cols - j : kStep;
-    moments_step<S, kRows, kWeighted, true>(x + j, ldx, w, shift + j, first + j, second + j, n);
+    moments_step<T, kRows, 1, kWeighted, true>(x + j, ldx, w, shift + j, first + j, second + j, n);
   }
 }
 
-template <class S, bool kWeighted>
-void moments_of(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
-                const std::int32_t* group, const double* w, const double* shift, double* first,
-                double* second, std::int64_t lds) {
+template <class T, bool kWeighted>
+void moments_of(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
+                const std::int32_t* group, const double* w, const double* shift,
+                std::int64_t shift_ld, double* first, double* second, std::int64_t lds) {
   std::int64_t r = 0;
   const double* own = w;
   for (; group == nullptr && r + 4 <= rows; r += 4) {
-    moments_rows<S, 4, kWeighted>(x + r * ldx, ldx, cols, own, shift, first, second);
+    moments_rows<T, 4, kWeighted>(x + r * ldx, ldx, cols, own, shift, first, second);
     if constexpr (kWeighted) own += 4;
   }
   for (; r < rows; ++r) {
-    const std::int64_t at = group == nullptr ? 0 : group[r] * lds;
-    moments_rows<S, 1, kWeighted>(x + r * ldx, ldx, cols, own, shift + at, first + at, second + at);
+    const std::int64_t k = group == nullptr ? 0 : group[r];
+    moments_rows<T, 1, kWeighted>(x + r * ldx, ldx, cols, own, shift + k * shift_ld,
+                                  first + k * lds, second + k * lds);
     if constexpr (kWeighted) ++own;
   }
 }
 
 template <class S>
 void moments(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
-             const std::int32_t* group, const double* w, const double* shift, double* first,
-             double* second, std::int64_t lds) {
+             const std::int32_t* group, const double* w, const double* shift, std::int64_t shift_ld,
+             double* first, double* second, std::int64_t lds) {
+  using T = typename S::T;
   if (w == nullptr) {
-    moments_of<S, false>(x, ldx, rows, cols, group, w, shift, first, second, lds);
+    moments_of<T, false>(x, ldx, rows, cols, group, w, shift, shift_ld, first, second, lds);
   } else {
-    moments_of<S, true>(x, ldx, rows, cols, group, w, shift, first, second, lds);
+    moments_of<T, true>(x, ldx, rows, cols, group, w, shift, shift_ld, first, second, lds);
   }
 }
 
-template <class S>
-void short_moments(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
-                   const std::int32_t* group, const typename S::T* shift, typename S::T* first,
-                   typename S::T* second, std::int64_t lds) {
-  using V = typename S::V;
+// All differences before the first sum: reading is then farthest ahead of the stores.
+template <class S, int kNv>
+[[gnu::always_inline]] inline void short_step(const typename S::T* x, const typename S::T* shift,
+                                              typename S::T* first, typename S::T* second) {
+  typename S::V t[kNv];
+#pragma GCC unroll 8
+  for (int v = 0; v < kNv; ++v) {
+    t[v] = S::load(x + v * S::kLanes) - S::load(shift + v * S::kLanes);
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < kNv; ++v) {
+    const std::int64_t j = v * S::kLanes;
+    S::store(first + j, S::load(first + j) + t[v]);
+    S::store(second + j, S::fma(t[v], t[v], S::load(second + j)));
+  }
+}
+
+void short_moments(const float* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
+                   const std::int32_t* group, const float* shift, float* first, float* second,
+                   std::int64_t lds) {
+  using S = Sums32;
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::int64_t at = group[r] * lds;
-    const typename S::T* row = x + r * ldx;
-    const typename S::T* base = shift + at;
-    typename S::T* one = first + at;
-    typename S::T* two = second + at;
+    const float* row = x + r * ldx;
     std::int64_t j = 0;
-    for (; j + 2 * S::kLanes <= cols; j += 2 * S::kLanes) {
-      const V t = S::load(row + j) - S::load(base + j);
-      const V u = S::load(row + j + S::kLanes) - S::load(base + j + S::kLanes);
-      const V t1 = S::load(one + j) + t, u1 = S::load(one + j + S::kLanes) + u;
-      const V t2 = S::fma(t, t, S::load(two + j)), u2 = S::fma(u, u, S::load(two + j + S::kLanes));
-      S::store(one + j, t1);
-      S::store(one + j + S::kLanes, u1);
-      S::store(two + j, t2);
-      S::store(two + j + S::kLanes, u2);
+    for (; j + 8 * S::kLanes <= cols; j += 8 * S::kLanes) {
+      short_step<S, 8>(row + j, shift + at + j, first + at + j, second + at + j);
     }
-    for (; j < cols; j += S::kLanes) {
-      const std::int64_t n = cols - j < S::kLanes ? cols - j : S::kLanes;
-      const V t = S::load_part(row + j, n) - S::load_part(base + j, n);
-      S::store_part(one + j, S::load_part(one + j, n) + t, n);
-      S::store_part(two + j, S::fma(t, t, S::load_part(two + j, n)), n);
+    for (; j + S::kLanes <= cols; j += S::kLanes) {
+      short_step<S, 1>(row + j, shift + at + j, first + at + j, second + at + j);
     }
+    if (j == cols) continue;
+    const std::int64_t n = cols - j;
+    const S::V t = S::load_part(row + j, n) - S::load_part(shift + at + j, n);
+    S::store_part(first + at + j, S::load_part(first + at + j, n) + t, n);
+    S::store_part(second + at + j, S::fma(t, t, S::load_part(second + at + j, n)), n);
   }
 }
 
@@ -614,7 +665,7 @@ bool finite(const typename S::T* x, std::int64_t n) {
 
 template <class S>
 constexpr LearnLoops<typename S::T> loops() {
-  return {S::kLanes, kMaxNv,        scores<S>,     nearest<S>,   dots<S>,    norms<S>,
-          outer<S>,  softmax<S>,    logistic<S>,   move_rows<S>, moments<S>, short_moments<S>,
+  return {S::kLanes, kMaxNv,        scores<S>,     nearest<S>,  dots<S>,      norms<S>,
+          outer<S>,  softmax<S>,    residuals<S>,  logistic<S>, move_rows<S>, moments<S>,
           flush<S>,  shift_rows<S>, widen_rows<S>, finite<S>};
 }

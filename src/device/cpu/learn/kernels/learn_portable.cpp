@@ -69,6 +69,18 @@ F64::V load_wide_part(const T* p, std::int64_t n) {
   return F64::V{n > 0 ? static_cast<double>(p[0]) : 0, n > 1 ? static_cast<double>(p[1]) : 0};
 }
 
+using Sums32 = F32;
+struct Sums64 : F64 {
+  template <class T>
+  static V wide(const T* p) {
+    return load_wide(p);
+  }
+  template <class T>
+  static V wide_part(const T* p, std::int64_t n) {
+    return load_wide_part(p, n);
+  }
+};
+
 constexpr int kMaxNv = 2;
 constexpr int kAccumulators = 12;
 
@@ -76,6 +88,7 @@ constexpr int kAccumulators = 12;
 
 }  // namespace
 
-extern const LearnKernels kLearnPortable = {"portable", loops<F32>(), loops<F64>(), gauss};
+extern const LearnKernels kLearnPortable = {"portable", loops<F32>(), loops<F64>(), short_moments,
+                                            gauss};
 
 }  // namespace pronghorn::device::cpu

@@ -42,22 +42,22 @@ struct LearnLoops {
   // Rows of scores to softmax in place (padding: scores of -infinity give 0). sums[r]: of
   // exp(score - max), max[r]: the largest score.
   void (*softmax)(T* z, std::int64_t ldz, std::int64_t rows, std::int64_t outputs, T* max, T* sums);
+  // Rows of scores to softmax less one at the label y[r], in place. sums[r]: of exp(score - max) of
+  // the others, own[r]: of the label itself.
+  void (*residuals)(T* z, std::int64_t ldz, std::int64_t rows, std::int64_t outputs,
+                    const std::int32_t* y, T* max, T* sums, T* own);
   // p[r] = 1 / (1 + exp(-z[r])), tail[r] = exp(-|z[r]|); p may be z.
   void (*logistic)(const T* z, std::int64_t rows, T* p, T* tail);
   // sums[to[r]] += w[r] x[r] and, where from[r] >= 0, sums[from[r]] -= w[r] x[r]. w NULL: 1.
   void (*move_rows)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
                     const std::int32_t* to, const std::int32_t* from, const double* w,
                     double* sums);
-  // With t = x[r] - shift[g]: first[g] += w[r] t, second[g] += w[r] t^2, g = group[r]. shift, first
-  // and second have a row of lds values for each group. group NULL: 0 for all. w NULL: 1.
+  // With t = x[r] - shift[g]: first[g] += w[r] t, second[g] += w[r] t^2, g = group[r]. first and
+  // second have a row of lds values for each group, shift one of shift_ld (0: the same for all).
+  // group NULL: 0 for all. w NULL: 1.
   void (*moments)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
-                  const std::int32_t* group, const double* w, const double* shift, double* first,
-                  double* second, std::int64_t lds);
-  // The same without weights, shifts and sums being of x's type: for float, a few digits of runs
-  // short enough that no more get lost.
-  void (*short_moments)(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
-                        const std::int32_t* group, const T* shift, T* first, T* second,
-                        std::int64_t lds);
+                  const std::int32_t* group, const double* w, const double* shift,
+                  std::int64_t shift_ld, double* first, double* second, std::int64_t lds);
   // sums[i] += part[i], part[i] = 0 for n values.
   void (*flush)(T* part, std::int64_t n, double* sums);
   // dst[r * ldd + j] = x[r][j] - shift[j]
@@ -74,6 +74,11 @@ struct LearnKernels {
   const char* name;
   LearnLoops<float> f32;
   LearnLoops<double> f64;
+  // moments without weights, with sums (and shift, a row of lds values for each group) of float: a
+  // few digits of runs short enough that no more get lost.
+  void (*short_moments)(const float* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
+                        const std::int32_t* group, const float* shift, float* first, float* second,
+                        std::int64_t lds);
   // out[r * ldo + c] = bias[c] - sum_j (x[r][j] - mean[j][c])^2 scale[j][c], scale packed as mean,
   // nv 1 or 2.
   void (*gauss)(const double* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
