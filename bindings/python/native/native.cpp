@@ -116,6 +116,27 @@ void bind_errors(nb::module_&) {
       nullptr);
 }
 
+void bind_memory(nb::module_& module) {
+  // Where each object's buffer lies; 0 for one that has none. Valid while the object lives.
+  module.def(
+      "addresses",
+      [](const nb::sequence& objects) {
+        nb::list found;
+        for (const nb::handle object : objects) {
+          Py_buffer view;
+          if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_FULL_RO) != 0) {
+            PyErr_Clear();
+            found.append(0);
+            continue;
+          }
+          found.append(reinterpret_cast<std::uintptr_t>(view.buf));
+          PyBuffer_Release(&view);
+        }
+        return found;
+      },
+      nb::arg("objects"));
+}
+
 }  // namespace pronghorn::python
 
 NB_MODULE(_native, module) {
@@ -124,6 +145,7 @@ NB_MODULE(_native, module) {
   // Models that outlive the interpreter are not worth a warning.
   nb::set_leak_warnings(false);
   bind_errors(module);
+  bind_memory(module);
   bind_images(module);
   bind_models(module);
   bind_quantize(module);

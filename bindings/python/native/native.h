@@ -15,6 +15,7 @@ namespace pronghorn::python {
 namespace nb = nanobind;
 
 void bind_errors(nb::module_& module);
+void bind_memory(nb::module_& module);
 void bind_images(nb::module_& module);
 void bind_models(nb::module_& module);
 void bind_quantize(nb::module_& module);

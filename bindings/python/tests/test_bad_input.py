@@ -168,6 +168,8 @@ _INTERRUPTED = """
     import pronghorn
     from pronghorn import keras
 
+    # What was started in the background by a shell without job control ignores the signal otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     model = keras.applications.MobileNet(weights=None, input_shape=(224, 224, 3), classes=10)
     x = np.zeros((1500, 224, 224, 3), np.uint8)
     model.predict(x[:8], verbose=0)  # how long an image takes

@@ -108,6 +108,35 @@ def test_changed_weights_are_noticed(change, x, tmp_path):
     assert calibrated == (change != "compile")
 
 
+@pytest.mark.parametrize("change", ["in place", "in a graph", "one element", "not at all"])
+def test_what_tensorflow_changes_behind_keras_is_noticed(change, x):
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("of TensorFlow's variables")
+    model = network()
+    model.predict(x, verbose=0)
+    hook.clear_report()
+    variable = model.layers[-1].kernel.value
+
+    @tf.function
+    def step():
+        variable.assign_sub(tf.ones_like(variable) * 0.25)
+
+    if change == "in place":
+        tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=1.0,
+                                                delta=tf.ones_like(variable))
+    elif change == "in a graph":
+        step()
+    elif change == "one element":
+        variable.scatter_nd_update([[0, 1]], [float(variable[0, 1]) + 0.5])
+    for _ in range(2):
+        model.predict(x, verbose=0)
+    assert (("original", "calibrating") in places("predict")) == (change != "not at all")
+    hook.clear_report()
+    model.predict(x, verbose=0)  # also after a scatter, which makes TensorFlow copy at each reading
+    assert set(places("predict")) == {("cpu", "")}
+
+
 def test_values_that_integers_would_spoil_go_to_the_original(x):
     model = network()
     model.predict(x, verbose=0)
@@ -283,9 +312,14 @@ def test_quiet_predictions_of_arrays_skip_kerass_loop_and_keep_its_meaning(x, mo
     np.testing.assert_array_equal(model.predict(far, verbose=0)[32:64],
                                   plain(model.predict, far, verbose=0)[32:64])
     assert places("predict")[("cpu", "")] == 64
-    for options in ({"verbose": 2}, {"steps": 2}, {"callbacks": [keras.callbacks.Callback()]}):
+    adapters = []
+    part = keras_data._part
+    monkeypatch.setattr(keras_data, "_part", lambda module, name: (
+        adapters.append(1) if name == "EpochIterator" else None, part(module, name))[1])
+    for options in ({"verbose": 2}, {"callbacks": [keras.callbacks.Callback()]}, {"steps": 2}):
+        assert not adapters  # what is shown or called back needs the loop, not the adapters
         model.predict(x, **{"verbose": 0, **options})
-    assert len(loops) == 3
+    assert len(loops) == 3 and len(adapters) == 1
 
 
 def test_given_calibration_data_switches_before_the_first_answer(x, tmp_path):

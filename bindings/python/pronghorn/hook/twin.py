@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import threading
 import time
@@ -65,7 +66,7 @@ class Twin:
                     self._owner = os.getpid()
         return self._session
 
-    @property
+    @functools.cached_property
     def where(self) -> str:
         device = self.session.device
         return f"{device.name} {device.isa} INT8".replace("  ", " ")

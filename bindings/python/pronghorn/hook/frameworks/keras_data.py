@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -139,14 +139,12 @@ def rows_of(x: Any) -> int:
 # ---- a whole call
 
 
-def plain_array(keras: Any, model: Any, x: Any, batch_size: Any, verbose: Any, steps: Any,
-                callbacks: Any) -> bool:
-    """Whether predict(x) is no more than the outputs of one array's batches: nothing is shown, nobody
-    is called back, and Keras would cut `x` as it lies. Its data adapters and lists of callbacks,
-    which take milliseconds (a thread starts and ends), may then be left out."""
+def plain_array(keras: Any, model: Any, x: Any, batch_size: Any, steps: Any) -> bool:
+    """Whether predict(x) is over the batches of one array, which Keras would cut as it lies. Its data
+    adapters, which take tens of milliseconds of each call, may then be left out."""
     if type(x) is not np.ndarray or x.dtype.kind not in "uif" or x.ndim < 2 or len(x) == 0:
         return False
-    if verbose != 0 or steps is not None or callbacks:
+    if steps is not None:
         return False
     if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
         return False
@@ -157,6 +155,12 @@ def plain_array(keras: Any, model: Any, x: Any, batch_size: Any, verbose: Any, s
         return False  # Keras says what is wrong
     limit = getattr(keras.config, "max_steps_per_epoch", None)  # not in every release
     return limit is None or limit() is None
+
+
+def slices(x: np.ndarray, batch_size: int | None) -> list[np.ndarray]:
+    """The batches of an array, as Keras cuts it."""
+    size = batch_size or 32
+    return [x[first:first + size] for first in range(0, len(x), size)]
 
 
 class Run:
@@ -176,16 +180,24 @@ class Run:
         epoch = _part("trainers.epoch_iterator", "EpochIterator")(
             x=x, y=y, sample_weight=weights, batch_size=batch_size, steps_per_epoch=steps,
             shuffle=False)
+        # First and last step; one number before Keras 3.10.
+        return self._each(((steps[0], steps[-1], data[0]) for *steps, data in epoch),
+                          epoch.num_batches)
+
+    def batches_of(self, parts: list[np.ndarray]) -> Iterator[Any]:
+        """The same over the slices of an array."""
+        return self._each(((i, i, (part,)) for i, part in enumerate(parts)), len(parts))
+
+    def _each(self, batches: Iterable[tuple[int, int, Any]], count: int | None) -> Iterator[Any]:
         if not isinstance(self._callbacks, self._keras.callbacks.CallbackList):
             self._callbacks = self._keras.callbacks.CallbackList(
                 self._callbacks, add_progbar=self._verbose != 0, verbose=self._verbose, epochs=1,
-                steps=epoch.num_batches, model=self._model)
+                steps=count, model=self._model)
         setattr(self._model, self._stop, False)
         self._tell("begin")
-        for *steps, data in epoch:  # first and last; one number before Keras 3.10
-            self._end_step = steps[-1]
-            self._tell("batch_begin", steps[0])
-            yield data[0]
+        for first, self._end_step, data in batches:
+            self._tell("batch_begin", first)
+            yield data
             if getattr(self._model, self._stop):
                 break
 

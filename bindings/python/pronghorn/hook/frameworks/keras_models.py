@@ -70,16 +70,18 @@ class Doors:
             tracked = self.tracker.of(model)
             if reason := tracked.refusal("predict_step", "make_predict_function"):
                 return self._original(tracked, "predict", whole, keras_data.row_count, reason)
-            if keras_data.plain_array(self.keras, model, x, batch_size, verbose, steps, callbacks):
+            plain = keras_data.plain_array(self.keras, model, x, batch_size, steps)
+            if plain and verbose == 0 and not callbacks:
                 model.stop_predicting = False
                 with self._answers(tracked, "predict") as answer:
-                    return self._joined(model, [
-                        answer(x[first:first + (batch_size or 32)])
-                        for first in range(0, len(x), batch_size or 32)])
+                    return self._joined(model, [answer(part)
+                                                for part in keras_data.slices(x, batch_size)])
             run = keras_data.Run(self.keras, model, "predict", verbose, callbacks)
+            batches = (run.batches_of(keras_data.slices(x, batch_size)) if plain
+                       else run.batches(x, None, None, batch_size, steps))
             parts: list[list[np.ndarray]] = []
             with self._answers(tracked, "predict") as answer:
-                for data in run.batches(x, None, None, batch_size, steps):
+                for data in batches:
                     parts.append(answer(run.inputs(data)[0]))
                     run.batch_done({"outputs": keras_data.pack(
                         self.keras, model, keras_data.tensors(self.keras, parts[-1]))

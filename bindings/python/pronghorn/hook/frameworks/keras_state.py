@@ -61,6 +61,8 @@ class Tracked:
         self._lock = threading.RLock()
         self._foreign: dict[tuple, str] = {}
         self.name = model.name
+        self._weights: keras_export.Weights | None = None
+        self._weights_of = -1  # the generation in which they were listed
         self._forget()
 
     @property
@@ -74,8 +76,6 @@ class Tracked:
         self._reason = ""
         self._begun = False
         self._token: tuple = ()
-        self._weights: list[Any] = []
-        self._weights_of = -1  # the generation in which they were listed
         self._digest = ""
         self._rows: list[np.ndarray] = []
         self._expected: list[list[np.ndarray]] = []
@@ -153,8 +153,10 @@ class Tracked:
     def _current_token(self) -> tuple:
         generation = self._tracker.generation
         if generation != self._weights_of:
-            self._weights, self._weights_of = list(self.model.weights), generation
-        return keras_export.token(self._keras, self._weights, generation)
+            weights, self._weights_of = list(self.model.weights), generation
+            if self._weights is None or not self._weights.are(weights):
+                self._weights = keras_export.Weights(self._keras, weights)
+        return self._weights.token(generation)
 
     def _fingerprint(self) -> str:
         more = f"{kept.FORMAT} {self._shape}"
