@@ -197,6 +197,23 @@ void make_flatten(const Plan& plan, const graph::Node& node, Step& step) {
   };
 }
 
+// arith::quantize of a whole row with one scale, in a form that compilers make vectors of: between
+// the integers lo and hi it matters not whether one clamps before rounding or after it, and adding
+// and taking away 1.5 * 2^23 rounds to even what is smaller than 2^22.
+void quantize_row(const float* from, Row to, std::int64_t count, float scale, std::int32_t z,
+                  arith::Range range, std::int32_t shift) {
+  constexpr float kRound = 12582912.0f;
+  const auto lo = static_cast<float>(range.lo - z), hi = static_cast<float>(range.hi - z);
+  for (std::int64_t i = 0; i < count; ++i) {
+    float r = from[i] / scale;
+    r = r == r ? r : 0.0f;
+    r = r < lo ? lo : r;
+    r = r > hi ? hi : r;
+    r = (r + kRound) - kRound;
+    to[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(r) + z + shift);
+  }
+}
+
 void make_quantize(const Plan& plan, const graph::Node& node, Step& step) {
   const auto& q = node.as<graph::Quant>();
   const Layout& layout = plan.layout_of(node.output);
@@ -206,8 +223,12 @@ void make_quantize(const Plan& plan, const graph::Node& node, Step& step) {
               dst = Rows(plan, node.output)](Slots slots, std::int64_t y) {
     const auto* from = reinterpret_cast<const float*>(src.at(slots, y));
     Row to = dst.at(slots, y);
+    if (!q.per_channel()) {
+      quantize_row(from, to, shape.w * shape.c, q.scale[0], q.zero_point[0], range, shift);
+      return;
+    }
     for (std::int64_t i = 0; i < shape.w * shape.c; ++i) {
-      const auto c = static_cast<std::size_t>(q.per_channel() ? i % shape.c : 0);
+      const auto c = static_cast<std::size_t>(i % shape.c);
       to[i] = static_cast<std::uint8_t>(
           arith::quantize(from[i], q.scale[c], q.zero_point[c], range) + shift);
     }

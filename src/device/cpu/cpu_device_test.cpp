@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <functional>
+#include <limits>
 #include <random>
 
 #include "device/cpu/kernels/kernel_table.h"
@@ -351,6 +352,41 @@ TEST(CpuDevice, ByteOpsEqualTheReference) {
     const ValueId back = graph.add_node(Op::kQuantize, "back", {relu}, quant, dst);
     graph.outputs = {sum, most, mean, means, scaled, padded, both, flat, floats, relu, back};
     expect_equal(graph, random, pick(random, 1, 4));
+  }
+}
+
+// Halves, which round to even, and what no integer is near: NaN becomes the zero point.
+TEST(CpuDevice, QuantizesEveryFloatAsTheReferenceDoes) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  const std::vector<float> odd = {std::numeric_limits<float>::quiet_NaN(),
+                                  kInf,
+                                  -kInf,
+                                  3e38f,
+                                  -3e38f,
+                                  1e-42f,
+                                  -0.0f,
+                                  4194303.5f,
+                                  -8388609.0f,
+                                  2147483648.0f};
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  for (int i = 0; i < 20 && !HasFailure(); ++i) {
+    Graph graph;
+    graph.name = "floats";
+    const DType dst = pick_bytes(random);
+    const ValueId src = add_input(graph, DType::kF32, {8, pick(random, 1, 40), 3});
+    graph::Quant quant{{pick(random, 0, 1) == 0 ? 0.25f : 0.37f}, {pick_zero(dst, random)}};
+    graph.outputs = {graph.add_node(Op::kQuantize, "quantize", {src}, quant, dst)};
+    Images inputs = random_inputs(graph, 1, random);
+    for (std::size_t at = 0; at < inputs[0].size(); at += sizeof(float)) {
+      const int kind = pick(random, 0, 2);
+      if (kind == 0) continue;
+      const float x = kind == 1 ? (static_cast<float>(pick(random, -300, 300)) + 0.5f) * 0.25f
+                                : odd[static_cast<std::size_t>(pick(random, 0, 9))];
+      std::memcpy(&inputs[0][at], &x, sizeof x);
+    }
+    expect_equal(graph, inputs, 1);
   }
 }
 
