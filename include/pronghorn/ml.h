@@ -69,12 +69,13 @@ PH_API ph_status ph_matrix_moments(const ph_matrix* x, const double* sample_weig
  * names is recognised). PH_UNSUPPORTED for Parquet and others, by name. Errors name file and line.
  */
 typedef struct ph_data ph_data;
+/* PH_NOT_FOUND, PH_IO, PH_CORRUPT, PH_UNSUPPORTED. */
 PH_API ph_status ph_data_open(const char* path, ph_data** data);
 /* The view lives as long as `data`. A vector is a matrix of one column. */
 PH_API ph_status ph_data_matrix(const ph_data* data, ph_matrix* x);
 /* Name of column `index`; "" where the file has none. NULL out of range. */
 PH_API const char* ph_data_column(const ph_data* data, int64_t index);
-PH_API void ph_data_free(ph_data* data);
+PH_API void ph_data_free(ph_data* data); /* its views end with it */
 
 /* ---- k-means ------------------------------------------------------------------------------- */
 

@@ -49,7 +49,7 @@ typedef enum ph_status {
 PH_API const char* ph_version(void);    /* "0.1.0" */
 PH_API int ph_abi_version(void);        /* PH_ABI_MAJOR * 1000 + PH_ABI_MINOR of the library */
 PH_API const char* ph_last_error(void); /* of this thread; "" when nothing failed yet */
-PH_API void ph_string_free(char* text);
+PH_API void ph_string_free(char* text); /* of a char** that a function filled */
 
 /* ---- devices ------------------------------------------------------------------------------- */
 
@@ -63,7 +63,9 @@ typedef struct ph_device_info {
   double clock_hz;      /* 0: unknown */
 } ph_device_info;
 
+/* Devices of this machine that this library can use. Threads: any. */
 PH_API ph_status ph_device_count(int32_t* count);
+/* Device `index` of 0 .. count-1; "auto" tries them in this order. PH_INVALID_ARGUMENT else. */
 PH_API ph_status ph_device_get(int32_t index, ph_device_info* info);
 /* 8-bit multiply-adds a second that the arithmetic units of device "cpu", ... (NULL: "auto") reach
  * from registers on `threads` threads (0: every core), measured now, in about 0.1 s; 0 where that
@@ -80,17 +82,19 @@ typedef struct ph_model ph_model;
 /* ONNX (float or QDQ), Keras .h5, .keras, .weights.h5, recognised by content.
  * PH_NOT_FOUND, PH_IO, PH_CORRUPT, PH_UNSUPPORTED. */
 PH_API ph_status ph_model_load(const char* path, ph_model** model);
-/* A model inside the library: "tin200", ResNet50 v1.5 INT8 on the 200 classes of Tiny ImageNet. */
+/* A model inside the library: "tin200", ResNet50 v1.5 INT8 on the 200 classes of Tiny ImageNet.
+ * PH_NOT_FOUND names those that there are. */
 PH_API ph_status ph_model_embedded(const char* name, ph_model** model);
 /* The same formats from memory; the bytes are copied. `name` stands for the file in messages. */
 PH_API ph_status ph_model_from_bytes(const void* data, size_t size, const char* name,
                                      ph_model** model);
+/* Sessions made from the model keep what they need of it. */
 PH_API void ph_model_free(ph_model* model);
-/* Writes a standard ONNX file; the file appears whole or not at all. */
+/* Writes a standard ONNX file; the file appears whole or not at all. PH_IO. */
 PH_API ph_status ph_model_save(const ph_model* model, const char* path);
 /* The bytes that ph_model_save writes; free with ph_bytes_free. The same model gives the same. */
 PH_API ph_status ph_model_to_bytes(const ph_model* model, void** data, size_t* size);
-PH_API void ph_bytes_free(void* data);
+PH_API void ph_bytes_free(void* data); /* of ph_model_to_bytes */
 
 typedef struct ph_model_info {
   size_t struct_size;
@@ -113,18 +117,18 @@ typedef struct ph_model_info {
   int32_t preprocess_inside; /* 1: the preprocess was layers of the file, so that whoever used the
                                 file gave it pixels; 0: it was up to the caller */
 } ph_model_info;
+/* Strings of `info` belong to the model. */
 PH_API ph_status ph_model_get_info(const ph_model* model, ph_model_info* info);
-/* Output `index` of 0 .. count-1, in the order of the file. PH_INVALID_ARGUMENT out of range. */
 typedef struct ph_output_info {
   size_t struct_size;
   const char* name;
   int32_t height, width, channels; /* of one image; a vector is 1 x 1 x channels */
 } ph_output_info;
 PH_API int32_t ph_model_output_count(const ph_model* model); /* 0 for NULL */
+/* Output `index` of 0 .. count-1, in the order of the file. PH_INVALID_ARGUMENT out of range. */
 PH_API ph_status ph_model_output(const ph_model* model, int32_t index, ph_output_info* info);
 /* One line a node; free with ph_string_free. */
 PH_API ph_status ph_model_describe(const ph_model* model, char** text);
-/* Node `index` of 0 .. nodes-1 in order of execution. PH_INVALID_ARGUMENT when out of range. */
 typedef struct ph_node_info {
   size_t struct_size;
   const char* name;
@@ -134,19 +138,24 @@ typedef struct ph_node_info {
   int64_t macs;                    /* of one image; 0 for ops without products */
   int64_t parameter_bytes;
 } ph_node_info;
+/* Node `index` of 0 .. nodes-1 in order of execution. PH_INVALID_ARGUMENT when out of range. */
 PH_API ph_status ph_model_node(const ph_model* model, int32_t index, ph_node_info* info);
-/* Class name and WordNet id; "" when the model has none. NULL when index is out of range. */
+/* Class name; "" when the model has none. NULL when index is out of range. */
 PH_API const char* ph_model_label(const ph_model* model, int64_t index);
+/* WordNet id of a class, likewise. */
 PH_API const char* ph_model_label_id(const ph_model* model, int64_t index);
-/* Copies of a model with something changed. `names` and `ids` hold `count` strings each; ids may be
- * NULL. preset: "torch", "caffe", "tf". resize: as in ph_resize. */
+/* A copy of a model with something changed; here its class names. `names` and `ids` hold `count`
+ * strings each, one a class (PH_INVALID_ARGUMENT for another count); ids may be NULL. */
 PH_API ph_status ph_model_with_labels(const ph_model* model, const char* const* names,
                                       const char* const* ids, int64_t count, ph_model** changed);
+/* `preset`: "torch", "caffe" or "tf". PH_INVALID_ARGUMENT for others, PH_UNSUPPORTED for models of
+ * raw pixels, where it is part of the first convolution. */
 PH_API ph_status ph_model_with_preprocess(const ph_model* model, const char* preset,
                                           ph_model** changed);
 /* Ends the model at node `node` of 0 .. nodes-1: what it gives is the only output, for example the
  * features before a classifier. In a quantized model, what it gives after quantization. */
 PH_API ph_status ph_model_with_output(const ph_model* model, int32_t node, ph_model** changed);
+/* `resize`: a mode as in ph_resize. PH_INVALID_ARGUMENT says which are accepted. */
 PH_API ph_status ph_model_with_resize(const ph_model* model, const char* resize,
                                       ph_model** changed);
 
@@ -173,9 +182,10 @@ PH_API ph_status ph_source_memory(const void* const* data, const size_t* sizes,
                                   const char* const* names, int64_t count, ph_source** source);
 /* The images of `source` again and again until there are `size`; `source` may be freed. */
 PH_API ph_status ph_source_repeat(const ph_source* source, int64_t size, ph_source** repeated);
-PH_API void ph_source_free(ph_source* source);
-PH_API int64_t ph_source_size(const ph_source* source);
-/* Copies into `text` (at most `capacity` bytes with the 0). */
+PH_API void ph_source_free(ph_source* source);          /* not while a call uses it */
+PH_API int64_t ph_source_size(const ph_source* source); /* images; 0 for NULL */
+/* Copies the image's name (its path) into `text`, at most `capacity` bytes with the 0.
+ * PH_INVALID_ARGUMENT when the index is out of range or the name does not fit. */
 PH_API ph_status ph_source_name(const ph_source* source, int64_t index, char* text,
                                 size_t capacity);
 /* Folder name or WordNet id; "" when the image has none. */
@@ -240,7 +250,9 @@ typedef struct ph_session_options {
 PH_API ph_status ph_session_create(const ph_model* model, const ph_session_options* options,
                                    ph_session** session);
 PH_API void ph_session_free(ph_session* session); /* waits for what was submitted */
+/* What it runs on; of "cpu" also the kernel set in use. */
 PH_API ph_status ph_session_device(const ph_session* session, ph_device_info* info);
+/* Memory of the device that the compiled model takes: weights, tables, activations. 0 for NULL. */
 PH_API int64_t ph_session_memory_bytes(const ph_session* session);
 /* The energy counter of the session's device, in joules since some fixed moment: differences count.
  * It covers the whole component, other work on it included. PH_UNSUPPORTED when it has none. */
@@ -258,14 +270,18 @@ PH_API ph_status ph_session_run_f32(ph_session* session, const float* inputs, in
  * images of output i. `count` must be the number of outputs. */
 PH_API ph_status ph_session_run_all(ph_session* session, const uint8_t* pixels, int64_t batch,
                                     float* const* outputs, int32_t count);
+/* The same for float32 inputs, as in ph_session_run_f32. */
 PH_API ph_status ph_session_run_all_f32(ph_session* session, const float* inputs, int64_t batch,
                                         float* const* outputs, int32_t count);
-/* ph_session_run, queued: `done` is called once, on a thread of the session, with the status and
- * its message. Batches of one image that wait together are run together. The arrays must live until
- * then. */
+/* Called once a submission, on a thread of the session; `message` lives until it returns. It may
+ * submit more, but not free the session. */
 typedef void (*ph_done)(void* user, ph_status status, const char* message);
+/* ph_session_run, queued: returns at once, and `done` is called with the status and its message
+ * when the outputs are there. Batches of one image that wait together are run together. The arrays
+ * must live until then. After an error that is returned here `done` is not called. */
 PH_API ph_status ph_session_submit(ph_session* session, const uint8_t* pixels, int64_t batch,
                                    float* outputs, ph_done done, void* user);
+/* The same for float32 inputs, as in ph_session_run_f32. */
 PH_API ph_status ph_session_submit_f32(ph_session* session, const float* inputs, int64_t batch,
                                        float* outputs, ph_done done, void* user);
 
