@@ -14,6 +14,8 @@ namespace {
 // About 50 us on current machines: longer than the gap between two layers, shorter than a time
 // slice worth giving away.
 constexpr int kSpins = 2000;
+constexpr int kBarrierSpins = 200;       // about 5 us
+constexpr std::size_t kTurnsApart = 32;  // counters on lines of their own
 
 void pause() { __builtin_ia32_pause(); }
 
@@ -82,6 +84,33 @@ ThreadPool::~ThreadPool() {
   }
   wake_.notify_all();
   for (auto& worker : workers_) worker.join();
+}
+
+// By dissemination: in round r each thread tells the one 2^r behind it and waits for the one 2^r
+// before it (Hensgen, Finkel, Manber 1988). No line has more than one writer and one reader.
+Barrier::Barrier(int threads) : threads_(threads) {
+  while ((1 << rounds_) < threads) ++rounds_;
+  flags_ = std::vector<Flag>(static_cast<std::size_t>(threads * rounds_));
+  turn_.resize(static_cast<std::size_t>(threads) * kTurnsApart);
+}
+
+void Barrier::wait(int thread) {
+  const std::uint32_t turn = ++turn_[static_cast<std::size_t>(thread) * kTurnsApart];
+  for (int round = 0; round < rounds_; ++round) {
+    const int to = (thread + (1 << round)) % threads_;
+    flags_[static_cast<std::size_t>(to * rounds_ + round)].turn.store(turn,
+                                                                      std::memory_order_release);
+    const auto& mine = flags_[static_cast<std::size_t>(thread * rounds_ + round)].turn;
+    // The other one may be a call ahead already.
+    for (int spin = 0; static_cast<std::int32_t>(mine.load(std::memory_order_acquire) - turn) < 0;
+         ++spin) {
+      if (spin < kBarrierSpins) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
 }
 
 void ThreadPool::parallel_for(std::int64_t count,

@@ -56,4 +56,26 @@ class ThreadPool {
   std::exception_ptr error_;
 };
 
+// Where the threads of one loop wait for each other between its parts: for parts of microseconds,
+// so it spins, and gives the processor away only after a while.
+class Barrier {
+ public:
+  explicit Barrier(int threads);
+
+  // 0 <= thread < threads. Returns when all threads have called it as often as this one; what they
+  // wrote before is then visible.
+  void wait(int thread);
+
+ private:
+  // Each has a line, and the one its processor fetches along, to itself.
+  struct alignas(128) Flag {
+    std::atomic<std::uint32_t> turn{0};
+  };
+
+  int threads_;
+  int rounds_ = 0;
+  std::vector<Flag> flags_;          // [thread][round]
+  std::vector<std::uint32_t> turn_;  // of each thread, 32 entries apart
+};
+
 }  // namespace pronghorn::base

@@ -103,5 +103,27 @@ TEST(ThreadPool, FewIndicesKeepTheirThread) {
   }
 }
 
+TEST(Barrier, EveryThreadSeesWhatTheOthersWroteBefore) {
+  constexpr int kRounds = 200;
+  for (const int threads : {1, 2, 3, 5, 8}) {
+    ThreadPool pool(threads);
+    Barrier barrier(threads);
+    std::vector<int> written(static_cast<std::size_t>(threads), 0);
+    std::atomic<int> behind{0};
+    for (int loop = 0; loop < 2; ++loop) {
+      pool.parallel_for(threads, [&](std::int64_t, int thread) {
+        for (int round = 0; round < kRounds; ++round) {
+          const int value = loop * kRounds + round + 1;
+          written[static_cast<std::size_t>(thread)] = value;
+          barrier.wait(thread);
+          for (const int other : written) behind += other == value ? 0 : 1;
+          barrier.wait(thread);
+        }
+      });
+    }
+    EXPECT_EQ(behind, 0) << threads << " threads";
+  }
+}
+
 }  // namespace
 }  // namespace pronghorn::base
