@@ -43,11 +43,13 @@ std::int64_t place(std::vector<Life>& lives);
 
 // The last use of every value and an arena offset for each activation, so that values alive at the
 // same time never overlap. Sizes are bytes for one image as `bytes_of` says; offsets are multiples
-// of 64. Graph inputs and outputs are not planned (offset -1).
+// of 64. Graph inputs and outputs are not planned (offset -1). With `same_as`, value v shares the
+// memory of value same_as[v] (-1: its own), which comes before it and is as large.
 struct MemoryPlan {
   std::vector<std::int64_t> offset;  // by value
   std::int64_t size = 0;
 };
-MemoryPlan plan_memory(const Graph& graph, const std::vector<std::int64_t>& bytes_of);
+MemoryPlan plan_memory(const Graph& graph, const std::vector<std::int64_t>& bytes_of,
+                       const std::vector<ValueId>& same_as = {});
 
 }  // namespace pronghorn::graph::passes

@@ -115,6 +115,24 @@ TEST(PlanMemory, AChainTakesTwoPlaces) {
   EXPECT_EQ(plan_memory(g, std::vector<std::int64_t>(g.values.size(), 64)).size, 128);
 }
 
+TEST(PlanMemory, SharesWhereItIsTold) {
+  Graph g;
+  std::vector<ValueId> x = {g.add_value("x", DType::kF32, {1, 1, 16})};
+  g.inputs = x;
+  for (int i = 0; i < 5; ++i) x.push_back(g.add_node(Op::kRelu, "relu", {x.back()}));
+  g.outputs = {x.back()};
+  // The third lies where the second did; the fourth must not, though the second is dead by then.
+  std::vector<ValueId> same_as(g.values.size(), -1);
+  same_as[static_cast<std::size_t>(x[3])] = x[2];
+  const MemoryPlan plan = plan_memory(g, std::vector<std::int64_t>(g.values.size(), 64), same_as);
+  const auto offset = [&](int i) {
+    return plan.offset[static_cast<std::size_t>(x[static_cast<std::size_t>(i)])];
+  };
+  EXPECT_EQ(offset(3), offset(2));
+  EXPECT_NE(offset(4), offset(3));
+  EXPECT_NE(offset(1), offset(2));
+}
+
 // conv with s8 weights -> Q/DQ with z 0 (says ReLU) -> max pool -> Q/DQ with z 0 -> Q/DQ with z 5.
 TEST(DropQuantization, WeightsBecomeFloatsAndPairsGo) {
   Graph g;

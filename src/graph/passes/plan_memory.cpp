@@ -47,7 +47,8 @@ std::int64_t place(std::vector<Life>& lives) {
   return size;
 }
 
-MemoryPlan plan_memory(const Graph& graph, const std::vector<std::int64_t>& bytes_of) {
+MemoryPlan plan_memory(const Graph& graph, const std::vector<std::int64_t>& bytes_of,
+                       const std::vector<ValueId>& same_as) {
   const Uses uses(graph);
   std::vector<bool> is_input(graph.values.size(), false);
   for (const ValueId id : graph.inputs) is_input[static_cast<std::size_t>(id)] = true;
@@ -55,16 +56,23 @@ MemoryPlan plan_memory(const Graph& graph, const std::vector<std::int64_t>& byte
   // A node's inputs and its output never share.
   std::vector<std::size_t> values;
   std::vector<Life> lives;
+  std::vector<std::size_t> life_of(graph.values.size());
   for (std::size_t v = 0; v < graph.values.size(); ++v) {
     if (uses.producer[v] < 0 || is_input[v] || uses.is_output[v]) continue;
     if (!graph.values[v].dims.empty() || bytes_of[v] <= 0) continue;
     Life life{bytes_of[v], uses.producer[v], uses.producer[v]};
     for (const int node : uses.consumers[v]) life.last = std::max(life.last, node);
+    if (!same_as.empty() && same_as[v] >= 0) {
+      life_of[v] = life_of[static_cast<std::size_t>(same_as[v])];
+      lives[life_of[v]].last = std::max(lives[life_of[v]].last, life.last);
+    } else {
+      life_of[v] = lives.size();
+      lives.push_back(life);
+    }
     values.push_back(v);
-    lives.push_back(life);
   }
   MemoryPlan plan{std::vector<std::int64_t>(graph.values.size(), -1), place(lives)};
-  for (std::size_t i = 0; i < values.size(); ++i) plan.offset[values[i]] = lives[i].offset;
+  for (const std::size_t v : values) plan.offset[v] = lives[life_of[v]].offset;
   return plan;
 }
 
