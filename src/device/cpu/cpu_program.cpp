@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "graph/passes/passes.h"
@@ -12,6 +13,20 @@ namespace pronghorn::device::cpu {
 namespace {
 
 std::int64_t aligned(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// Where groups start, and where the last one ends: of at most `most` images, and smaller towards
+// the end, so that threads of unequal speed end together.
+std::vector<std::int64_t> group_starts(std::int64_t images, std::int64_t most, int threads) {
+  std::vector<std::int64_t> starts = {0};
+  while (starts.back() < images) {
+    const std::int64_t left = images - starts.back();
+    const std::int64_t share = (left + threads - 1) / threads;
+    // Alone there is nobody to wait for: groups of equal size.
+    const std::int64_t rounds = threads == 1 ? (left + most - 1) / most : 1;
+    starts.push_back(starts.back() + std::min({(share + rounds - 1) / rounds, most, left}));
+  }
+  return starts;
+}
 
 }  // namespace
 
@@ -55,6 +70,7 @@ CpuProgram::CpuProgram(std::shared_ptr<const graph::Graph> graph, const KernelSe
                        int threads, Hint hint)
     : hint_(hint),
       pool_(threads, hint != Hint::kAuto),
+      barrier_(threads),
       plan_(make_plan(std::move(graph), kernels, pool_)) {
   steps_ = make_steps(plan_, split_);
   for (const Step& step : steps_) weight_bytes_ += step.memory_bytes;
@@ -75,6 +91,16 @@ void CpuProgram::place_slots() {
   }
   for (const graph::ValueId id : graph.outputs) whole[plan_.slot_of(id)] = true;
 
+  // A result may lie where its residual lay, where both have memory of one kind.
+  std::vector<graph::ValueId> same_as(values, -1);
+  for (const Step& step : steps_) {
+    const auto place = place_for(plan_, step);
+    const bool output = std::any_of(graph.outputs.begin(), graph.outputs.end(),
+                                    [&](auto id) { return plan_.slot_of(id) == step.dst; });
+    if (place && *place < step.dst && !output && whole[*place] == whole[step.dst]) {
+      same_as[step.dst] = static_cast<graph::ValueId>(*place);
+    }
+  }
   std::vector<std::int64_t> bytes[2];
   for (std::size_t v = 0; v < values; ++v) {
     const std::int64_t size = graph.values[v].dims.empty() ? plan_.layouts[v].bytes() : 0;
@@ -85,7 +111,8 @@ void CpuProgram::place_slots() {
   std::vector<std::int64_t>* offsets[] = {&alone_, &together_};
   std::int64_t* total[] = {&alone_bytes_, &together_bytes_};
   for (int kind = 0; kind < 2; ++kind) {
-    const graph::passes::MemoryPlan memory = graph::passes::plan_memory(graph, bytes[kind]);
+    const graph::passes::MemoryPlan memory =
+        graph::passes::plan_memory(graph, bytes[kind], same_as);
     *offsets[kind] = memory.offset;
     *total[kind] = aligned(memory.size);
   }
@@ -156,21 +183,16 @@ std::unique_ptr<Completion> CpuProgram::submit(const Submission& submission) {
   std::int64_t whole = submission.batch / threads * threads;
   if (hint_ == Hint::kThroughput || threads == 1) whole = submission.batch;
   if (hint_ == Hint::kLatency && threads > 1) whole = 0;
-  const std::int64_t each = (whole + threads - 1) / threads;
-  if (each > 0) {
-    // Groups of equal size.
-    const std::int64_t most = plan_.schedule.images;
-    const std::int64_t rounds = (each + most - 1) / most;
-    const std::int64_t group = (each + rounds - 1) / rounds;
-    const auto run = [&](std::int64_t g, int) {
-      run_images(submission, g * group, std::min(group, whole - g * group), false);
-    };
-    const std::int64_t groups = (whole + group - 1) / group;
-    if (threads == 1) {
-      for (std::int64_t g = 0; g < groups; ++g) run(g, 0);
-    } else {
-      pool_.parallel_for(groups, run);
-    }
+  const std::vector<std::int64_t> starts = group_starts(whole, plan_.schedule.images, threads);
+  const auto run = [&](std::int64_t g, int) {
+    const auto at = static_cast<std::size_t>(g);
+    run_images(submission, starts[at], starts[at + 1] - starts[at], false);
+  };
+  const auto groups = static_cast<std::int64_t>(starts.size()) - 1;
+  if (threads == 1) {
+    for (std::int64_t g = 0; g < groups; ++g) run(g, 0);
+  } else {
+    pool_.parallel_for(groups, run);
   }
   for (std::int64_t i = whole; i < submission.batch; ++i) run_images(submission, i, 1, true);
   return nullptr;
@@ -189,15 +211,20 @@ void CpuProgram::run_images(const Submission& submission, std::int64_t first, st
               static_cast<const std::byte*>(submission.inputs[i]) + (first + image) * bytes(layout),
               slots[plan_.slot_of(graph.inputs[i])]);
     }
-    for (std::size_t s = 0; s < split_; ++s) run_step(s, slots, parallel);
+    if (parallel) {
+      run_together(0, split_, slots);
+    } else {
+      for (std::size_t s = 0; s < split_; ++s) run_step(s, slots);
+    }
   }
-  for (std::size_t s = split_; s < steps_.size(); ++s) {
-    if (!parallel && steps_[s].run_group) {
+  if (parallel) {
+    for (std::int64_t i = 0; i < count; ++i) run_together(split_, steps_.size(), lease.slots(i));
+  }
+  for (std::size_t s = split_; s < steps_.size() && !parallel; ++s) {
+    if (steps_[s].run_group) {
       run_group(s, lease, count);
     } else {
-      for (std::int64_t image = 0; image < count; ++image) {
-        run_step(s, lease.slots(image), parallel);
-      }
+      for (std::int64_t image = 0; image < count; ++image) run_step(s, lease.slots(image));
     }
   }
   for (std::int64_t image = 0; image < count; ++image) {
@@ -210,19 +237,51 @@ void CpuProgram::run_images(const Submission& submission, std::int64_t first, st
   }
 }
 
-void CpuProgram::run_step(std::size_t index, Slots slots, bool parallel) {
+void CpuProgram::run_step(std::size_t index, Slots slots) {
   const Step& step = steps_[index];
   const bool timed = profiling_.load(std::memory_order_relaxed);
   const auto start = timed ? Clock::now() : Clock::time_point();
   fill_border(plan_.layouts[step.dst], slots[step.dst]);
-  if (!parallel && step.run_group) {
+  if (step.run_group) {
     step.run_group({slots, 1});
-  } else if (parallel && step.items > 1) {
-    pool_.parallel_for(step.items, [&](std::int64_t item, int) { step.run(slots, item); });
   } else {
     for (std::int64_t item = 0; item < step.items; ++item) step.run(slots, item);
   }
   if (timed) add_time(index, start, 1);
+}
+
+// Steps [first, last) on all threads, which meet after each. Items up to the number of threads have
+// one each, the same from image to image; more are handed out one at a time.
+void CpuProgram::run_together(std::size_t first, std::size_t last, Slots slots) {
+  if (first == last) return;
+  const int threads = pool_.size();
+  const bool timed = profiling_.load(std::memory_order_relaxed);
+  std::vector<std::atomic<std::int64_t>> next(last - first);
+  pool_.parallel_for(threads, [&](std::int64_t thread, int) {
+    std::exception_ptr error;  // the others wait for this thread, whatever happens
+    auto start = timed ? Clock::now() : Clock::time_point();
+    for (std::size_t s = first; s < last; ++s) {
+      const Step& step = steps_[s];
+      try {
+        fill_border(plan_.layouts[step.dst], slots[step.dst], thread, threads);
+        if (step.items <= threads) {
+          if (thread < step.items) step.run(slots, thread);
+        } else {
+          for (std::int64_t item; (item = next[s - first].fetch_add(1)) < step.items;) {
+            step.run(slots, item);
+          }
+        }
+      } catch (...) {
+        error = std::current_exception();
+      }
+      barrier_.wait(static_cast<int>(thread));
+      if (timed && thread == 0) {
+        add_time(s, start, 1);
+        start = Clock::now();
+      }
+    }
+    if (error) std::rethrow_exception(error);
+  });
 }
 
 void CpuProgram::run_group(std::size_t index, const Lease& lease, std::int64_t images) {

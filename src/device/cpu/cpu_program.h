@@ -44,7 +44,8 @@ class CpuProgram final : public Program {
 
   void run_images(const Submission& submission, std::int64_t first, std::int64_t count,
                   bool parallel);
-  void run_step(std::size_t index, Slots slots, bool parallel);
+  void run_step(std::size_t index, Slots slots);
+  void run_together(std::size_t first, std::size_t last, Slots slots);
   void run_group(std::size_t index, const Lease& lease, std::int64_t images);
   using Clock = std::chrono::steady_clock;
   void add_time(std::size_t index, Clock::time_point start, std::int64_t images);
@@ -55,6 +56,7 @@ class CpuProgram final : public Program {
 
   Hint hint_;
   base::ThreadPool pool_;
+  base::Barrier barrier_;  // of one image's threads, between its steps
   Plan plan_;
   std::vector<Step> steps_;
   std::size_t split_ = 0;  // steps before it take images one by one

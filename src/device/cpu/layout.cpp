@@ -30,7 +30,9 @@ void copy_row(const Layout& layout, const std::byte* src, std::byte* dst) {
 
 }  // namespace
 
-void fill_border(const Layout& layout, std::byte* buffer) {
+void fill_border(const Layout& layout, std::byte* buffer) { fill_border(layout, buffer, 0, 1); }
+
+void fill_border(const Layout& layout, std::byte* buffer, std::int64_t part, std::int64_t parts) {
   const Border& b = layout.border;
   if (!b.any()) return;
   const std::int64_t c = layout.shape.c;
@@ -38,10 +40,12 @@ void fill_border(const Layout& layout, std::byte* buffer) {
   const std::int64_t width = pitch / c;
   // What stands between the contents of two rows; the first row's stands before it.
   const std::int64_t between = width - layout.shape.w;
-  fill(b, c, buffer, b.top * width + b.left);
+  const std::int64_t h = layout.shape.h;
+  if (part == 0) fill(b, c, buffer, b.top * width + b.left);
   std::byte* end = buffer + layout.first() + layout.shape.w * c;
-  for (std::int64_t y = 1; y < layout.shape.h; ++y, end += pitch) fill(b, c, end, between);
-  fill(b, c, end, b.right + b.bottom * width);
+  for (std::int64_t y = h * part / parts; y < h * (part + 1) / parts; ++y) {
+    fill(b, c, end + y * pitch, y + 1 < h ? between : b.right + b.bottom * width);
+  }
 }
 
 void copy_in(const Layout& layout, const void* image, std::byte* buffer) {

@@ -49,6 +49,8 @@ struct Layout {
 inline std::int32_t to_u8(graph::DType dtype) { return dtype == graph::DType::kS8 ? 128 : 0; }
 
 void fill_border(const Layout& layout, std::byte* buffer);
+// Its share `part` of `parts` equal ones.
+void fill_border(const Layout& layout, std::byte* buffer, std::int64_t part, std::int64_t parts);
 
 // Between a caller's plain NHWC image and a buffer, border included on the way in.
 void copy_in(const Layout& layout, const void* image, std::byte* buffer);

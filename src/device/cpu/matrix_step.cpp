@@ -17,7 +17,7 @@ constexpr std::int64_t kPairPanels = 2;
 // Weights up to this stay in the second cache while all positions pass them block by block, each
 // block staying in the first one. Larger ones pass once, pair by pair of panels, and positions
 // stream past each pair.
-constexpr std::int64_t kResidentWeights = 700 << 10;
+constexpr std::int64_t kResidentWeights = 512 << 10;
 constexpr std::int64_t kGatheredBytes = 1 << 20;  // of gathered windows between two passes
 constexpr std::int64_t kGatherCycles = 12;        // for 64 bytes, with what it costs the caches
 constexpr std::int64_t kCacheBytesPerCycle = 16;  // from the second cache, about
@@ -86,6 +86,19 @@ std::vector<std::int32_t> places(const MatrixStep& step, const ConvTerms& terms,
     }
   }
   return at;
+}
+
+// Positions without a place get that of one before them, or behind them in their block: what is
+// read there is not used, but nobody else may be writing it.
+void keep_to_blocks(std::vector<std::int32_t>& at) {
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    if (at[i] >= 0) continue;
+    const bool first = i % kBlock == 0;
+    const auto end = at.begin() + static_cast<std::ptrdiff_t>((i / kBlock + 1) * kBlock);
+    const auto next = std::find_if(at.begin() + static_cast<std::ptrdiff_t>(i), end,
+                                   [](std::int32_t place) { return place >= 0; });
+    at[i] = first && next != end ? *next : at[i - 1];
+  }
 }
 
 void choose_parts(MatrixStep& step, int threads) {
@@ -184,7 +197,7 @@ Step make_matrix_step(const Plan& plan, std::size_t node_index) {
   if (residual) {
     step->res_first = terms.res_layout->first();
     step->res_at = places(*step, terms, images, *terms.res_layout, 1, 1);
-    for (std::int32_t& at : step->res_at) at = std::max(at, 0);
+    keep_to_blocks(step->res_at);
     step->pixels.z_res = terms.z_res;
     step->pixels.m_res = terms.q->m_res;
     largest += 512.0 * std::abs(static_cast<double>(terms.q->m_res));
@@ -210,6 +223,7 @@ Step make_matrix_step(const Plan& plan, std::size_t node_index) {
   result.kernel = fmt::format("{}/{}", plan.kernels->name,
                               conv.direct ? "conv_matrix" : "conv_matrix_gathered");
   result.dst = step->dst;
+  if (residual) result.in_place = step->res;
   result.items = divide(step->positions, step->part) * step->ranges;
   result.memory_bytes = step->packed.bytes() +
                         4 * static_cast<std::int64_t>(step->src_at.size() + step->dst_at.size() +

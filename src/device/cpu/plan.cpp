@@ -144,6 +144,27 @@ Plan make_plan(std::shared_ptr<const Graph> graph, const KernelSet& kernels,
   return plan;
 }
 
+std::optional<Slot> place_for(const Plan& plan, const Step& step) {
+  if (!step.in_place) return std::nullopt;
+  const Slot slot = *step.in_place;
+  const Graph& graph = *plan.graph;
+  const Layout& src = plan.layouts[slot];
+  const Layout& dst = plan.layouts[step.dst];
+  if (src.dtype != dst.dtype || src.shape != dst.shape) return std::nullopt;
+  if (src.border.any() || dst.border.any()) return std::nullopt;
+  const auto count = [&](const std::vector<graph::ValueId>& ids) {
+    return std::count_if(ids.begin(), ids.end(),
+                         [&](graph::ValueId id) { return plan.slot_of(id) == slot; });
+  };
+  if (count(graph.inputs) + count(graph.outputs) > 0) return std::nullopt;
+  // The step itself reads it as the residual only.
+  std::int64_t uses = count(graph.nodes[step.index].inputs) - 1;
+  for (std::size_t i = step.index + 1; i < graph.nodes.size(); ++i) {
+    uses += count(graph.nodes[i].inputs);
+  }
+  return uses == 0 ? std::optional(slot) : std::nullopt;
+}
+
 std::vector<Step> make_steps(const Plan& plan, std::size_t& split) {
   const Graph& graph = *plan.graph;
   const std::vector<NodeBytes> bytes = bytes_of_nodes(plan);
@@ -152,6 +173,7 @@ std::vector<Step> make_steps(const Plan& plan, std::size_t& split) {
     const Node& node = graph.nodes[i];
     if (i == plan.schedule.split) split = steps.size();
     if (plan.dequantized.count(node.output) != 0) continue;
+    const std::size_t before = steps.size();
     if (plan.blocks.count(i) != 0) {
       steps.push_back(make_blocks_step(plan, i));
     } else if (const auto copy = plan.copies.find(i); copy != plan.copies.end()) {
@@ -168,6 +190,7 @@ std::vector<Step> make_steps(const Plan& plan, std::size_t& split) {
     }
     steps.back().macs = graph::macs(graph, node);
     steps.back().bytes = bytes[i].weights + bytes[i].activations;
+    for (std::size_t s = before; s < steps.size(); ++s) steps[s].index = i;
   }
   if (plan.schedule.split >= graph.nodes.size()) split = steps.size();
   return steps;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,7 +37,11 @@ struct Group {
 struct Step {
   std::string node;
   std::string kernel;
+  std::size_t index = 0;  // of the node
   Slot dst = 0;
+  // A residual that is read byte for byte before the result is written, no byte besides: `dst` may
+  // lie in its place.
+  std::optional<Slot> in_place;
   std::int64_t items = 1;
   std::int64_t memory_bytes = 0;  // weights and tables
   std::int64_t macs = 0;          // of one image
@@ -76,6 +81,9 @@ struct Plan {
 // Layouts, border copies and dequantized constants of a graph that the device takes.
 Plan make_plan(std::shared_ptr<const graph::Graph> graph, const KernelSet& kernels,
                base::ThreadPool& pool);
+
+// The slot whose place the result of `step` may take: a residual that nothing reads after it.
+std::optional<Slot> place_for(const Plan& plan, const Step& step);
 
 // The nodes that this device does not take, and why.
 Refusal refuse(const graph::Graph& graph);

@@ -377,7 +377,9 @@ void run(const MatrixConv& conv, std::int32_t first_panel, std::int32_t last_pan
           for (std::int64_t j = 0; j < kBlock; ++j) {
             const bool valid = j < to - i;
             ends[turn][0][j] = valid ? waiting.dst_at[j] : -1;
-            ends[turn][1][j] = valid && kMode == ConvResult::kBytesResidual ? waiting.res_at[j] : 0;
+            if constexpr (kMode == ConvResult::kBytesResidual) {
+              ends[turn][1][j] = waiting.res_at[valid ? j : 0];
+            }
           }
           waiting.dst_at = ends[turn][0];
           waiting.res_at = ends[turn][1];
