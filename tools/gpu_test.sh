@@ -24,6 +24,7 @@ status=0
 "$tests/ph_device_cuda_test" || status=1
 "$input" || status=1
 "$learn" || status=1
+PRONGHORN_TEST_SHARES=2 "$learn" || status=1
 if [ "${PRONGHORN_SANITIZER:-on}" = on ] && command -v compute-sanitizer >/dev/null 2>&1; then
   compute-sanitizer --tool memcheck --error-exitcode 1 "$exact" \
     --gtest_filter='*RandomNetworks*:*RandomProblems*:*BatchesInterleave*' || status=1

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Machine learning on the CUDA device against the CPU device, whose kernels have a fused
 // multiply-add: k-means labels are equal, sums agree to their rounding, and whole fits end alike.
-// Skipped, with the reason, where there is no GPU.
+// Skipped, with the reason, where there is no GPU. PRONGHORN_TEST_SHARES=2 gives the first GPU the
+// rows in that many shares, which are kept, computed and added up as those of so many GPUs.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <tuple>
@@ -13,6 +15,7 @@
 #include "base/error.h"
 #include "device/cpu/cpu_device.h"
 #include "device/cuda/cuda_device.h"
+#include "device/cuda/learn/cuda_learner.h"
 #include "ml/data_for_test.h"
 #include "ml/gaussian_nb.h"
 #include "ml/kmeans.h"
@@ -30,6 +33,11 @@ class CudaLearn : public testing::Test {
   void SetUp() override {
     try {
       gpu_ = device::cuda::make_device("cuda")->learner(4);
+      const char* shares = std::getenv("PRONGHORN_TEST_SHARES");
+      if (shares != nullptr) {
+        gpu_ = device::cuda::make_learner(
+            std::vector<int>(static_cast<std::size_t>(std::atoi(shares)), 0), 4);
+      }
     } catch (const base::Error& error) {
       GTEST_SKIP() << error.what();
     }

@@ -58,13 +58,13 @@ Memory::Memory(std::size_t size, Where where) : size_(size), where_(where) {
       cudaMemGetInfo(&free, &total);
       base::fail(base::Status::kOutOfMemory,
                  "GPU: {} MiB of memory are needed at once and {} MiB of {} MiB are free; a "
-                 "smaller batch needs less",
+                 "smaller batch needs less, more GPUs or the device \"cpu\" take more",
                  (size >> 20) + 1, free >> 20, total >> 20);
     }
     check(status, "device memory");
   }
   data_ = static_cast<std::byte*>(memory);
-  if (where == Where::kPinned) return;
+  if (where != Where::kDevice) return;
   // Streams that do not wait for the default one would run ahead of what was enqueued there.
   const StreamHandle stream;
   int status = cudaMemsetAsync(memory, 0, size, stream.get());

@@ -29,12 +29,13 @@ class Current {
 // frames the compiler knows get what they need in any case.
 void spare_stacks(int gpu);
 
-enum class Where { kDevice, kPinned };  // pinned: host memory that GPUs reach
+// Device memory that is zero when it is made, for every stream, or as it comes; host memory that
+// GPUs reach.
+enum class Where { kDevice, kUncleared, kPinned };
 
 class Memory {
  public:
   Memory() = default;
-  // Device memory is zero when this returns, for every stream.
   Memory(std::size_t size, Where where);
   ~Memory();
   Memory(Memory&& other) noexcept;

@@ -233,34 +233,10 @@ void copy_reachable(GpuTeam& team, Resident& resident) {
 
 }  // namespace
 
-GpuArray::GpuArray(std::int64_t bytes) : size_(bytes) {
-  if (bytes == 0) return;
-  const cudaError_t status = cudaMalloc(&data_, static_cast<std::size_t>(bytes));
-  if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();
-    std::size_t free = 0;
-    std::size_t total = 0;
-    cudaMemGetInfo(&free, &total);
-    base::fail(base::Status::kOutOfMemory,
-               "GPU: {} MiB of memory are needed for the data and {} MiB of {} MiB are free; more "
-               "GPUs (device \"cuda\") or the device \"cpu\" take more",
-               (bytes >> 20) + 1, free >> 20, total >> 20);
-  }
-  check(status, "device memory");
-}
-GpuArray::~GpuArray() {
-  if (data_ != nullptr) cudaFree(data_);
-}
-GpuArray::GpuArray(GpuArray&& other) noexcept { *this = std::move(other); }
-GpuArray& GpuArray::operator=(GpuArray&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
-}
 void GpuArray::reserve(std::int64_t bytes) {
-  if (size_ >= bytes) return;
-  *this = GpuArray();
-  *this = GpuArray(bytes);
+  if (size() >= bytes) return;
+  memory_ = Memory();
+  memory_ = Memory(static_cast<std::size_t>(bytes), Where::kUncleared);
 }
 
 Gpu::Gpu(int number)

@@ -14,26 +14,23 @@
 
 namespace pronghorn::device::cuda {
 
-// Device memory as it comes, not cleared. Belongs to the GPU that was current.
+// Device memory as it comes, that grows. Belongs to the GPU that was current.
 class GpuArray {
  public:
   GpuArray() = default;
-  explicit GpuArray(std::int64_t bytes);
-  ~GpuArray();
-  GpuArray(GpuArray&& other) noexcept;
-  GpuArray& operator=(GpuArray&& other) noexcept;
+  explicit GpuArray(std::int64_t bytes)
+      : memory_(static_cast<std::size_t>(bytes), Where::kUncleared) {}
 
   template <class T>
   T* as() const {
-    return static_cast<T*>(data_);
+    return reinterpret_cast<T*>(memory_.data());
   }
-  std::int64_t size() const { return size_; }
+  std::int64_t size() const { return static_cast<std::int64_t>(memory_.size()); }
   // Makes room for `bytes`; what was held is lost when it had to grow.
   void reserve(std::int64_t bytes);
 
  private:
-  void* data_ = nullptr;
-  std::int64_t size_ = 0;
+  Memory memory_;
 };
 
 // One GPU of a learner, with the stream that all its work is in.

@@ -65,7 +65,7 @@ unsigned filtered(ProductJob product) {
   product.list = open.data();
   product.list_count = &count;
   emulate::run({2, 1}, {128, 1}, static_cast<std::size_t>(ProductTile<float>::shared_bytes(false)),
-               [&] { product_kernel<float, float, Product::kNearest, true>(product); });
+               [&] { product_kernel<float, float, Product::kNearest, true, 2>(product); });
   return count;
 }
 
@@ -131,8 +131,9 @@ TYPED_TEST(LearnKernelsOnHost, NearestIsThatOfSumsInOrder) {
     job.changed = &changed;
     job.out = scores.data();
     const auto shared = static_cast<std::size_t>(ProductTile<T>::shared_bytes(false));
+    constexpr int kAll = ProductTile<T>::kVectors;
     emulate::run({2, 1}, {128, 1}, shared,
-                 [&] { product_kernel<T, T, Product::kNearest, false>(job); });
+                 [&] { product_kernel<T, T, Product::kNearest, false, kAll>(job); });
     EXPECT_EQ(labels, expected) << rows << " x " << cols << ", " << count;
     EXPECT_EQ(changed, expected_changed);
     if constexpr (sizeof(T) == 4) {
@@ -145,7 +146,12 @@ TYPED_TEST(LearnKernelsOnHost, NearestIsThatOfSumsInOrder) {
       }
     }
     emulate::run({2, 1}, {128, 1}, shared,
-                 [&] { product_kernel<T, T, Product::kScores, false>(job); });
+                 [&] { product_kernel<T, T, Product::kScores, false, kAll>(job); });
+    EXPECT_EQ(scores, expected_scores) << rows << " x " << cols << ", " << count;
+    if (count > kPanel / kAll) continue;
+    std::fill(scores.begin(), scores.end(), T{});
+    emulate::run({2, 1}, {128, 1}, shared,
+                 [&] { product_kernel<T, T, Product::kScores, false, 1>(job); });
     EXPECT_EQ(scores, expected_scores) << rows << " x " << cols << ", " << count;
   }
 }
@@ -153,31 +159,36 @@ TYPED_TEST(LearnKernelsOnHost, NearestIsThatOfSumsInOrder) {
 TYPED_TEST(LearnKernelsOnHost, GaussIsThatOfItsDefinition) {
   using T = TypeParam;
   std::mt19937 random(kSeed);
-  const int rows = 90, cols = 37, count = 5;
-  AlignedRows<T> x(rows, cols, random);
-  AlignedRows<double> mean(kPanel, x.padded, random), scale(kPanel, x.padded, random);
-  AlignedRows<double> b(x.padded, kPanel, random), s(x.padded, kPanel, random);
-  std::vector<double> bias(kPanel, 0.5), out(rows * count);
-  ProductJob job{};
-  job.x = x.data();
-  job.rows = rows;
-  job.ld = job.cols = x.padded;
-  job.count = count;
-  job.padded = kPanel;
-  job.b = b.data();
-  job.scale = s.data();
-  job.bias = bias.data();
-  job.out = out.data();
-  emulate::run({1, 1}, {128, 1}, static_cast<std::size_t>(ProductTile<double>::shared_bytes(true)),
-               [&] { product_kernel<T, double, Product::kGauss, false>(job); });
-  for (int r = 0; r < rows; ++r) {
-    for (int k = 0; k < count; ++k) {
-      double sum = 0.5;
-      for (int c = 0; c < x.padded; ++c) {
-        const double off = static_cast<double>(x.at(r, c)) - b.at(c, k);
-        sum -= off * off * s.at(c, k);
+  for (const int count : {5, 16, 17}) {
+    const int rows = 90, cols = 37;
+    AlignedRows<T> x(rows, cols, random);
+    AlignedRows<double> mean(kPanel, x.padded, random), scale(kPanel, x.padded, random);
+    AlignedRows<double> b(x.padded, kPanel, random), s(x.padded, kPanel, random);
+    std::vector<double> bias(kPanel, 0.5), out(rows * count);
+    ProductJob job{};
+    job.x = x.data();
+    job.rows = rows;
+    job.ld = job.cols = x.padded;
+    job.count = count;
+    job.padded = kPanel;
+    job.b = b.data();
+    job.scale = s.data();
+    job.bias = bias.data();
+    job.out = out.data();
+    emulate::run({1, 1}, {128, 1},
+                 static_cast<std::size_t>(ProductTile<double>::shared_bytes(true)), [&] {
+                   count <= 16 ? product_kernel<T, double, Product::kGauss, false, 1>(job)
+                               : product_kernel<T, double, Product::kGauss, false, 4>(job);
+                 });
+    for (int r = 0; r < rows; ++r) {
+      for (int k = 0; k < count; ++k) {
+        double sum = 0.5;
+        for (int c = 0; c < x.padded; ++c) {
+          const double off = static_cast<double>(x.at(r, c)) - b.at(c, k);
+          sum -= off * off * s.at(c, k);
+        }
+        EXPECT_NEAR(out[static_cast<std::size_t>(r * count + k)], sum, 1e-11 * cols);
       }
-      EXPECT_NEAR(out[static_cast<std::size_t>(r * count + k)], sum, 1e-11 * cols);
     }
   }
 }

@@ -4,11 +4,11 @@
 namespace pronghorn::device::cuda {
 namespace {
 
-template <class TX, class T, Product kKind, bool kListed = false>
-int start(const ProductJob& job, int multiprocessors, LearnStream stream) {
+template <class TX, class T, Product kKind, bool kListed, int kVectors>
+int start_kernel(const ProductJob& job, int multiprocessors, LearnStream stream) {
   using Tile = ProductTile<T>;
   const int shared = Tile::shared_bytes(kKind == Product::kGauss);
-  const auto kernel = product_kernel<TX, T, kKind, kListed>;
+  const auto kernel = product_kernel<TX, T, kKind, kListed, kVectors>;
   const cudaError_t status =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
   if (status != cudaSuccess) return status;
@@ -20,6 +20,17 @@ int start(const ProductJob& job, int multiprocessors, LearnStream stream) {
   kernel<<<static_cast<unsigned>(tiles < most ? tiles : most), Tile::kThreads,
            static_cast<std::size_t>(shared), stream>>>(job);
   return cudaGetLastError();
+}
+
+template <class TX, class T, Product kKind, bool kListed = false>
+int start(const ProductJob& job, int multiprocessors, LearnStream stream) {
+  constexpr int kAll = ProductTile<T>::kVectors;
+  if constexpr (kKind != Product::kNearest) {
+    if (job.count <= kPanel / kAll) {
+      return start_kernel<TX, T, kKind, kListed, 1>(job, multiprocessors, stream);
+    }
+  }
+  return start_kernel<TX, T, kKind, kListed, kAll>(job, multiprocessors, stream);
 }
 
 template <Product kKind>

@@ -7,7 +7,9 @@
 // quarter of a warp fall on different banks. A thread keeps kRowsPerThread x 8 sums in registers.
 // Every sum starts from its bias and takes the columns in order, one fused multiply-add each: the
 // bits are those of the processor's kernels that have such an instruction, wherever the row lies.
-// Three to four blocks share a multiprocessor, so that one loads while the others compute.
+// Three to four blocks share a multiprocessor, so that one loads while the others compute. Where
+// the first of a thread's vectors of columns reach (16 columns in double, 32 in float), the others
+// are left out.
 #pragma once
 
 #include "device/cuda/learn/kernels/language.cuh"
@@ -117,11 +119,13 @@ __device__ __forceinline__ bool precedes(T value, int index, T than, int than_in
   return value < than || (value == than && index < than_index);
 }
 
-template <class TX, class T, Product kKind, bool kListed>
+// kVectors: how many vectors of columns each thread computes; all, unless there is one panel.
+template <class TX, class T, Product kKind, bool kListed, int kVectors>
 __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(ProductJob job) {
   using Tile = ProductTile<T>;
   constexpr int kRows = Tile::kRowsPerThread;
   constexpr int kPer = Tile::kPer;
+  constexpr int kOwn = kVectors * kPer;  // columns of a thread
   T* tile = reinterpret_cast<T*>(shared_memory());
   T* panel = tile + Tile::kRows * Tile::kStride;
   T* scales = panel + Tile::kCols * kPanel;
@@ -140,7 +144,7 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
     T best[kRows];
     int index[kRows];
     for (int p = 0; p < panels; ++p) {
-      T sum[kRows][8];
+      T sum[kRows][kOwn];
       for (int piece = 0; piece < pieces; ++piece) {
         const int col = piece * Tile::kCols;
         const bool load_tile = p == 0 || pieces > 1;
@@ -163,7 +167,7 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
         if (piece == 0) {
           const T* bias = static_cast<const T*>(job.bias) + p * kPanel + tc * kPer;
 #pragma unroll
-          for (int c = 0; c < 8; ++c) {
+          for (int c = 0; c < kOwn; ++c) {
             const T start = bias[c / kPer * 8 * kPer + c % kPer];
 #pragma unroll
             for (int i = 0; i < kRows; ++i) sum[i][c] = start;
@@ -179,7 +183,7 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
 #pragma unroll
           for (int e = 0; e < kPer; ++e) {
 #pragma unroll
-            for (int v = 0; v < Tile::kVectors; ++v) {
+            for (int v = 0; v < kVectors; ++v) {
               const int at = (j + e) * kPanel + v * 8 * kPer + tc * kPer;
               const Pack<T> b = load_pack(panel + at);
               if constexpr (kKind == Product::kGauss) {
@@ -214,7 +218,7 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
             index[i] = tc * kPer;
           }
 #pragma unroll
-          for (int c = 0; c < 8; ++c) {
+          for (int c = 0; c < kOwn; ++c) {
             if (p == 0 && c == 0) continue;
             if (sum[i][c] < best[i]) {
               best[i] = sum[i][c];
@@ -229,7 +233,7 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
           const std::int64_t r = row + tr + 16 * i;
           if (r >= rows) continue;
 #pragma unroll
-          for (int c = 0; c < 8; ++c) {
+          for (int c = 0; c < kOwn; ++c) {
             const int k = p * kPanel + c / kPer * 8 * kPer + tc * kPer + c % kPer;
             if (k < job.count) out[r * job.count + k] = sum[i][c];
           }
