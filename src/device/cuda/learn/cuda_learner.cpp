@@ -12,6 +12,7 @@ namespace pronghorn::device::cuda {
 namespace {
 
 constexpr std::int64_t kPieceBytes = 128 << 20;  // of scores at a time
+constexpr std::int64_t kNarrow = 16;  // bytes a row, which memory has room for as a whole
 
 class CudaLearner final : public Learner {
  public:
@@ -203,21 +204,25 @@ class CudaLearner final : public Learner {
   }
 
   // Calls body(share, rows, memory for `width` bytes a row) for pieces of the rows that need
-  // `scratch` bytes a row, and brings what it leaves to `out`.
+  // `scratch` bytes a row, and brings what it leaves to `out`: what is narrow all at once, so that
+  // the GPU does not wait between pieces and all threads copy.
   template <class Body>
   void for_pieces(const Resident& x, std::int64_t scratch, std::int64_t width, void* out,
                   Body&& body) {
     const std::int64_t each = std::max<std::int64_t>(kPieceBytes / scratch, 1);
+    const bool narrow = width <= kNarrow;
     for_shares(x, [&](std::size_t g, const Gpu&, const RowJob& all) {
-      GpuArray results(std::min(each, all.rows) * width);
+      std::byte* to = static_cast<std::byte*>(out) + x.shares[g].begin * width;
+      const GpuArray results((narrow ? all.rows : std::min(each, all.rows)) * width);
       for (std::int64_t first = 0; first < all.rows; first += each) {
         RowJob rows = all;
         rows.rows = std::min(each, all.rows - first);
         rows.x = static_cast<const std::byte*>(all.x) + first * all.ld * x.matrix.element_size();
-        body(g, rows, results.as<void>());
-        download(*team_, g, results.as<void>(), rows.rows * width,
-                 static_cast<std::byte*>(out) + (x.shares[g].begin + first) * width);
+        std::byte* from = results.as<std::byte>() + (narrow ? first * width : 0);
+        body(g, rows, from);
+        if (!narrow) download(*team_, g, from, rows.rows * width, to + first * width);
       }
+      if (narrow) download(*team_, g, results.as<void>(), all.rows * width, to);
     });
   }
 
