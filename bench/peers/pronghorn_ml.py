@@ -91,6 +91,8 @@ def _encoded(y):
     low, high = int(y.min()), int(y.max())
     if y.dtype.kind not in "iu" or high - low > 1 << 16:
         return np.unique(y, return_inverse=True)
+    if low == 0 and (np.bincount(y) > 0).all():
+        return np.arange(high + 1), y.astype(np.int32, copy=False)
     seen = np.zeros(high - low + 1, bool)
     seen[y - low] = True
     table = np.cumsum(seen, dtype=np.int32) - np.int32(1)

@@ -144,10 +144,13 @@ def where() -> str:
 
 @functools.lru_cache(maxsize=8)
 def _device(name: str) -> str:
+    """"cuda" is every GPU, which are listed as cuda:0, cuda:1 ...; "auto" is the processor."""
     known = _native.devices()
-    device = next((d for d in known if d.name == name), None)
-    device = device or next(d for d in known if d.name == "cpu")
-    return f"{device.name} {device.isa}".strip()
+    device = next((d for d in known if name in (d.name, d.name.partition(":")[0])), None)
+    if device is None:
+        name = "cpu"
+        device = next(d for d in known if d.name == name)
+    return f"{name} {device.isa}".strip()
 
 
 def new_run(progress: Callable | None = None) -> _native.ml.Run:

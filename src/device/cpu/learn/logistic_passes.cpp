@@ -215,7 +215,6 @@ class CpuLogistic final : public LogisticPasses {
   // with the tile are summed into coef_sums and bias_sums.
   template <class Body>
   void run(double* coef_sums, double* bias_sums, Body&& body) {
-    std::fill(slot_sums_.begin(), slot_sums_.end(), 0.0);
     pool_.parallel_for(slots_.count, [&](std::int64_t slot, int) {
       TileReader<T> reader(setup_.x, loops_, nullptr);
       const auto size = static_cast<std::size_t>(tile_);
@@ -228,6 +227,7 @@ class CpuLogistic final : public LogisticPasses {
       s.true_score.resize(size);
       double* coef = slot_sums_.data() + slot * outputs_ * (cols_ + 1);
       double* bias = coef + outputs_ * cols_;
+      std::fill_n(coef, outputs_ * (cols_ + 1), 0.0);
       std::vector<T> part(static_cast<std::size_t>(outputs_ * cols_));
       double loss = 0;
       std::int64_t summed = 0;

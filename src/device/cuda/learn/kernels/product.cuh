@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(128, sizeof(T) == 4 ? 4 : 3) product_kernel(Pr
     T best[kRows];
     int index[kRows];
     for (int p = 0; p < panels; ++p) {
-      T sum[kRows][kOwn];
+      T sum[kRows][kOwn] = {};
       for (int piece = 0; piece < pieces; ++piece) {
         const int col = piece * Tile::kCols;
         const bool load_tile = p == 0 || pieces > 1;
