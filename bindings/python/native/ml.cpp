@@ -47,7 +47,7 @@ bool regular(std::int64_t outer, std::int64_t outer_stride, std::int64_t inner,
 // at the range, one at the labels. None where the range is wide, and sorting is the better way.
 template <typename T>
 nb::object encode(const nb::ndarray<>& y) {
-  constexpr std::int64_t kWidest = 1 << 16;
+  constexpr std::int64_t kWidest = 1 << 16, kBlock = 4096;
   const auto* labels = static_cast<const T*>(y.data());
   const auto count = static_cast<std::int64_t>(y.shape(0));
   T low = labels[0], high = labels[0];
@@ -56,13 +56,25 @@ nb::object encode(const nb::ndarray<>& y) {
   std::vector<std::int64_t> classes;
   {
     const nb::gil_scoped_release release;
-    // Most labels are small numbers from 0, which their bits together tell faster than comparisons.
-    std::uint64_t bits = 0;
-    for (std::int64_t i = 0; i < count; ++i) bits |= static_cast<std::uint64_t>(labels[i]);
     const std::int64_t widest = std::min(kWidest, 4 * count + 64);
-    if (bits < static_cast<std::uint64_t>(widest)) {
+    std::vector<std::uint8_t> seen(static_cast<std::size_t>(widest));
+    // Most labels are small numbers from 0, which their bits together tell: a block at a time,
+    // coded while the first cache holds it.
+    bool small = true;
+    for (std::int64_t begin = 0; small && begin < count; begin += kBlock) {
+      const std::int64_t end = std::min(begin + kBlock, count);
+      std::uint64_t bits = 0;
+      for (std::int64_t i = begin; i < end; ++i) bits |= static_cast<std::uint64_t>(labels[i]);
+      small = bits < static_cast<std::uint64_t>(widest);
+      for (std::int64_t i = begin; small && i < end; ++i) {
+        const auto at = static_cast<std::int32_t>(labels[i]);
+        seen[static_cast<std::size_t>(at)] = 1;
+        codes[static_cast<std::size_t>(i)] = at;
+      }
+    }
+    if (small) {
       low = 0;
-      width = static_cast<std::int64_t>(std::bit_ceil(bits + 1));
+      width = widest;
     } else {
       for (std::int64_t i = 1; i < count; ++i) {
         low = std::min(low, labels[i]);
@@ -71,14 +83,14 @@ nb::object encode(const nb::ndarray<>& y) {
       const std::uint64_t range =
           static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
       if (range < static_cast<std::uint64_t>(widest)) width = static_cast<std::int64_t>(range) + 1;
-    }
-    if (width > 0) {
-      std::vector<std::uint8_t> seen(static_cast<std::size_t>(width));
-      for (std::int64_t i = 0; i < count; ++i) {
+      seen.assign(seen.size(), 0);
+      for (std::int64_t i = 0; width > 0 && i < count; ++i) {
         const auto at = static_cast<std::int32_t>(labels[i] - low);
         seen[static_cast<std::size_t>(at)] = 1;
         codes[static_cast<std::size_t>(i)] = at;
       }
+    }
+    if (width > 0) {
       std::vector<std::int32_t> table(seen.size());
       bool same = true;
       for (std::int64_t i = 0; i < width; ++i) {
