@@ -24,6 +24,7 @@
 #include "device/cuda/learn/cuda_learner.h"
 #include "device/cuda/learn/kernels/learn_kernels.h"
 #include "device/cuda/learn/transfer.h"
+#include "ml/bench_rows.h"
 #include "ml/gaussian_nb.h"
 #include "ml/kmeans.h"
 #include "ml/logistic_regression.h"
@@ -50,45 +51,6 @@ Times seconds(int repeats, const std::function<void()>& body) {
   std::sort(all.begin(), all.end());
   return {all.front(), all[all.size() / 2]};
 }
-
-// Rows around `groups` points, `spread` of them from one another.
-template <class T>
-struct Data {
-  Data(std::int64_t rows, int groups, double spread) {
-    std::mt19937_64 random(20261124);
-    std::normal_distribution<double> normal;
-    std::vector<T> points(static_cast<std::size_t>(groups * kCols));
-    for (T& p : points) p = static_cast<T>(spread * normal(random));
-    std::vector<T> noise(1 << 20);  // drawn once and used from another place for every row
-    for (T& v : noise) v = static_cast<T>(normal(random));
-    values.resize(static_cast<std::size_t>(rows * kCols));
-    group.resize(static_cast<std::size_t>(rows));
-    base::ThreadPool pool(base::available_cores());
-    pool.parallel_for(rows / 1000, [&](std::int64_t piece, int) {
-      std::mt19937_64 own(static_cast<std::uint64_t>(piece));
-      for (std::int64_t r = piece * 1000; r < (piece + 1) * 1000; ++r) {
-        const std::uint64_t drawn = own();
-        const auto g = static_cast<std::int64_t>(drawn % static_cast<std::uint64_t>(groups));
-        group[static_cast<std::size_t>(r)] = static_cast<std::int32_t>(g);
-        for (std::int64_t c = 0; c < kCols; ++c) {
-          values[static_cast<std::size_t>(r * kCols + c)] =
-              points[static_cast<std::size_t>(g * kCols + c)] +
-              noise[((drawn >> 20) + static_cast<std::uint64_t>(c)) & (noise.size() - 1)];
-        }
-      }
-    });
-    x.data = values.data();
-    x.dtype = sizeof(T) == 4 ? device::Dtype::kF32 : device::Dtype::kF64;
-    x.rows = rows;
-    x.cols = kCols;
-    x.row_stride = kCols;
-    x.col_stride = 1;
-  }
-  double bytes() const { return static_cast<double>(values.size() * sizeof(T)); }
-  std::vector<T> values;
-  std::vector<std::int32_t> group;
-  device::Matrix x;
-};
 
 // What the GPU can do, measured now; and the copies to it.
 struct Ceilings {
@@ -142,7 +104,7 @@ class Bench {
   Bench(std::int64_t rows, std::string name)
       : rows_(rows),
         name_(std::move(name)),
-        data_(rows, kClusters, 0.3),
+        data_(rows, kCols, kClusters, 0.3),
         bytes_(data_.bytes()),
         ceilings_(bytes_),
         cpu_(device::cpu::make_learner(base::available_cores())) {}
@@ -508,7 +470,7 @@ class Bench {
 
   const std::int64_t rows_;
   const std::string name_;
-  const Data<float> data_;
+  const ml::BenchRows<float> data_;
   const double bytes_;
   const Ceilings ceilings_;
   const std::unique_ptr<device::Learner> cpu_;

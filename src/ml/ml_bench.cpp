@@ -9,11 +9,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <functional>
-#include <random>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "device/cpu/learn/cpu_learner.h"
+#include "ml/bench_rows.h"
 #include "ml/gaussian_nb.h"
 #include "ml/kmeans.h"
 
@@ -33,45 +33,6 @@ double seconds(const std::function<void()>& body) {
   return best;
 }
 
-struct Data {
-  // Rows around 64 points, `spread` deviations from one another.
-  Data(std::int64_t rows, std::int64_t cols, int groups, double spread) {
-    std::mt19937_64 random(20261124);
-    std::normal_distribution<double> normal;
-    std::vector<float> points(static_cast<std::size_t>(groups * cols));
-    for (float& p : points) p = static_cast<float>(spread * normal(random));
-    // Noise is drawn once and used from another place for every row: drawing it all takes longer
-    // than the measurement.
-    std::vector<float> noise(1 << 20);
-    for (float& v : noise) v = static_cast<float>(normal(random));
-    values.resize(static_cast<std::size_t>(rows * cols));
-    group.resize(static_cast<std::size_t>(rows));
-    base::ThreadPool pool(base::available_cores());
-    pool.parallel_for(rows / 1000, [&](std::int64_t piece, int) {
-      std::mt19937_64 own(static_cast<std::uint64_t>(piece));
-      for (std::int64_t r = piece * 1000; r < (piece + 1) * 1000; ++r) {
-        const std::uint64_t drawn = own();
-        const auto g = static_cast<std::int64_t>(drawn % static_cast<std::uint64_t>(groups));
-        group[static_cast<std::size_t>(r)] = static_cast<std::int32_t>(g);
-        for (std::int64_t c = 0; c < cols; ++c) {
-          values[static_cast<std::size_t>(r * cols + c)] =
-              points[static_cast<std::size_t>(g * cols + c)] +
-              noise[((drawn >> 20) + static_cast<std::uint64_t>(c)) & (noise.size() - 1)];
-        }
-      }
-    });
-    x.data = values.data();
-    x.dtype = device::Dtype::kF32;
-    x.rows = rows / 1000 * 1000;
-    x.cols = cols;
-    x.row_stride = cols;
-    x.col_stride = 1;
-  }
-  std::vector<float> values;
-  std::vector<std::int32_t> group;
-  device::Matrix x;
-};
-
 void report(const char* pass, int threads, double time, const device::Matrix& x, double flops,
             double& one) {
   if (threads == 1) one = time;
@@ -85,9 +46,9 @@ void report(const char* pass, int threads, double time, const device::Matrix& x,
 
 void run(std::int64_t rows, int most) {
   constexpr int kClusters = 64, kClasses = 10, kGroups = 16;
-  const Data blobs(rows, 64, kClusters, 0.3);
-  const Data wide(rows / 2, 128, kClasses, 0.3);
-  Data bayes(rows, 64, kGroups, 1.0);
+  const ml::BenchRows<float> blobs(rows, 64, kClusters, 0.3);
+  const ml::BenchRows<float> wide(rows / 2, 128, kClasses, 0.3);
+  const ml::BenchRows<float> bayes(rows, 64, kGroups, 1.0);
   std::vector<double> centers;
   for (std::int64_t i = 0; i < kClusters * 64; ++i) {
     centers.push_back(static_cast<double>(blobs.values[static_cast<std::size_t>(i)]));
