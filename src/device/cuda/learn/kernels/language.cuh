@@ -106,6 +106,17 @@ __device__ __forceinline__ float quotient(float a, float b) {
 #endif
 }
 
+// Rows of 64 floats in shared memory, as the products on the matrix unit read them: 16 pieces,
+// those of row r at their number xor swizzle(r), so that neither the same pieces of neighbouring
+// rows nor neighbouring pieces of one row share their banks.
+__device__ __forceinline__ int swizzle(int row) { return (row & 1) << 2 | (row & 2); }
+__device__ __forceinline__ int piece_at(int row, int piece) {
+  return row * 16 + (piece ^ swizzle(row));  // in pieces
+}
+__device__ __forceinline__ Pack<float> load_piece(const void* rows, int row, int piece) {
+  return load_pack(static_cast<const float*>(rows) + piece_at(row, piece) * 4);
+}
+
 // The warp's sum, in every lane; always in the same order.
 template <class T>
 __device__ __forceinline__ T warp_sum(T value) {

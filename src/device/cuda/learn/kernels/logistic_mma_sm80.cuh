@@ -5,10 +5,9 @@
 // A warp takes 16 rows at a time from its own ring of stages in shared memory, which cp.async fills
 // ahead; warps never wait for one another. Margins are rows x coefficients with the rows as the
 // left operand; the gradient is rows^T x residuals, with the same rows read the other way round.
-// Both readings are free of bank conflicts because the 16-byte pieces of row r lie at their number
-// xor swizzle(r). Which column or row stands for which index of a product's inner dimension does
-// not matter as long as both operands agree, so each thread reads four neighbouring columns at
-// once.
+// Both readings are free of bank conflicts (piece_at). Which column or row stands for which index
+// of a product's inner dimension does not matter as long as both operands agree, so each thread
+// reads four neighbouring columns at once.
 //
 // Each float is split into two parts of the unit's 11 bits; three products give the accuracy of
 // float. Sums over 512 rows are floats, all others double. Needs compute capability 8.0.
@@ -32,8 +31,6 @@ struct LogisticTile {
   static constexpr int kWarpBytes = kStages * kStageBytes + kRows * kResidualStride * 4;
   static constexpr int kBytes = kWarps * kWarpBytes;
 };
-
-__device__ __forceinline__ int swizzle(int row) { return (row & 1) << 2 | (row & 2); }
 
 // kTiles: 8 outputs each. kWeighted: job.weight is there. kBinary: one output, the binary loss.
 template <int kTiles, bool kWeighted, bool kBinary>
@@ -105,8 +102,8 @@ class LogisticWarp {
       const int first = lane_ / 16;
       const bool wide = piece * 4 < job_.cols;
       const float* from = job_.x + (row + first) * job_.ld + (wide ? piece * 4 : 0);
-      unsigned char* const even = to + (first * 16 + (piece ^ swizzle(first))) * 16;
-      unsigned char* const odd = to + ((first + 2) * 16 + (piece ^ swizzle(first + 2))) * 16;
+      unsigned char* const even = to + piece_at(first, piece) * 16;
+      unsigned char* const odd = to + piece_at(first + 2, piece) * 16;
       const std::int64_t step = 2 * job_.ld;
 #pragma unroll
       for (int i = 0; i < 8; ++i, from += step) {
@@ -123,12 +120,6 @@ class LogisticWarp {
       }
     }
     commit_copies();
-  }
-
-  __device__ __forceinline__ static Pack<float> piece(const unsigned char* rows, int row,
-                                                      int number) {
-    return load_pack(reinterpret_cast<const float*>(rows) +
-                     (row * 16 + (number ^ swizzle(row))) * 4);
   }
 
   // The pass over 16 rows, of which `left` are there.
@@ -174,8 +165,8 @@ class LogisticWarp {
     }
 #pragma unroll
     for (int pair = 0; pair < 4; ++pair) {
-      const Pack<float> upper = piece(stage, g_, pair * 4 + t_);
-      const Pack<float> lower = piece(stage, g_ + 8, pair * 4 + t_);
+      const Pack<float> upper = load_piece(stage, g_, pair * 4 + t_);
+      const Pack<float> lower = load_piece(stage, g_ + 8, pair * 4 + t_);
 #pragma unroll
       for (int s = 0; s < 2; ++s) {
         const Halves a[4] = {halves_of(upper.at[2 * s]), halves_of(lower.at[2 * s]),
@@ -272,7 +263,7 @@ class LogisticWarp {
       for (int side = 0; side < 2; ++side) {
 #pragma unroll
         for (int lower = 0; lower < 2; ++lower) {
-          const Pack<float> values = piece(stage, step * 8 + t_ + 4 * lower, side * 8 + g_);
+          const Pack<float> values = load_piece(stage, step * 8 + t_ + 4 * lower, side * 8 + g_);
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
             const Halves a = halves_of(values.at[i]);

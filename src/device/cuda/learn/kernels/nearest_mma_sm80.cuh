@@ -32,8 +32,6 @@ struct NearestTile {
   }
 };
 
-__device__ __forceinline__ int nearest_swizzle(int row) { return (row & 1) << 2 | (row & 2); }
-
 template <int kStages>
 class NearestWarp {
  public:
@@ -57,7 +55,7 @@ class NearestWarp {
         const int col = i % 16 * 4 + e;
         if (col < job.cols) values.at[e] = rounded(job.b[col * job.padded + k]);
       }
-      store_pack(centers_ + (k * 16 + (i % 16 ^ nearest_swizzle(k))) * 4, values);
+      store_pack(centers_ + piece_at(k, i % 16) * 4, values);
     }
     for (int k = static_cast<int>(threadIdx.x); k < job.padded; k += Tile::kThreads) {
       norms_[k] = job.bias[k];
@@ -102,14 +100,10 @@ class NearestWarp {
         const int piece = lane_ % 16;
         const bool there = r < left && piece * 4 < job_.cols;
         const float* from = there ? job_.x + (row + r) * job_.ld + piece * 4 : job_.x;
-        copy_async<16>(to + (r * 16 + (piece ^ nearest_swizzle(r))) * 16, from, there);
+        copy_async<16>(to + piece_at(r, piece) * 16, from, there);
       }
     }
     commit_copies();
-  }
-
-  __device__ __forceinline__ static Pack<float> piece(const float* rows, int row, int number) {
-    return load_pack(rows + (row * 16 + (number ^ nearest_swizzle(row))) * 4);
   }
 
   __device__ __forceinline__ void take(const unsigned char* stage, std::int64_t first) {
@@ -126,7 +120,7 @@ class NearestWarp {
       norm[r] = 0;
 #pragma unroll
       for (int p = 0; p < 4; ++p) {
-        Pack<float> values = piece(rows, g_ + 8 * r, p * 4 + t_);
+        Pack<float> values = load_piece(rows, g_ + 8 * r, p * 4 + t_);
         const Pack<float> shift = load_pack(shift_ + p * 16 + 4 * t_);
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
@@ -157,7 +151,7 @@ class NearestWarp {
         Pack<float> values[Tile::kGroups];
 #pragma unroll
         for (int c = 0; c < Tile::kGroups; ++c) {
-          values[c] = piece(centers_, n + c * 8 + g_, p * 4 + t_);
+          values[c] = load_piece(centers_, n + c * 8 + g_, p * 4 + t_);
         }
 #pragma unroll
         for (int s = 0; s < 2; ++s) {
