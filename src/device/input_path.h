@@ -50,9 +50,9 @@ class InputLane {
   // What was written to room(), `bytes` bytes, is not wanted: decoders are timed alone. The next
   // room() is another, as after put().
   virtual void drop(std::size_t bytes) = 0;
-  // Decodes whole baseline JPEGs on the device's engine, and resizes each to its place unless
-  // `resize` is off. Sets `decoded` of those that the engine took. Returns once `bytes` of all
-  // streams are free.
+  // Begins to decode whole baseline JPEGs on the device's engine, and to resize each to its place
+  // unless `resize` is off. Sets `decoded` of those that the engine took. Their `bytes` must stay
+  // until finish() returns or the lane is given back.
   virtual void decode(std::span<JpegStream> streams, bool resize) = 0;
   // Waits for everything. The pixels of all places, where the device reaches them; valid until the
   // next but one finish().
@@ -70,6 +70,8 @@ class InputPath {
   // The engine's name, empty where there is none, and then the reason.
   virtual std::string engine() const = 0;
   virtual std::string missing() const = 0;
+  // Whether the engine has been used or asked for: the first time takes some tenths of a second.
+  virtual bool engine_started() const = 0;
   virtual int engine_lanes() const = 0;  // threads that keep it busy
   virtual int engine_units() const = 0;  // images that it decodes at once
 };

@@ -15,6 +15,9 @@
 namespace pronghorn::runtime {
 namespace {
 
+// Images that processors decode while an engine starts.
+constexpr std::int64_t kWorthStarting = 2000;
+
 struct Finished {
   std::vector<int> slot;
   std::vector<std::string> error;
@@ -145,10 +148,13 @@ image::PipelineStats classify(Session& session, const image::Source& source,
   PhotoLoaders loaders;
   if (path != nullptr || options.decode_only) {
     // A few images are decoded before an engine has begun.
+    const bool worth_it = path != nullptr && source.size() > (path->engine_started()
+                                                                  ? static_cast<std::int64_t>(threads)
+                                                                  : kWorthStarting);
     loaders = make_photo_loaders(path, {.resize = options.resize,
                                         .threads = pipeline.workers,
                                         .batch = options.batch,
-                                        .engine = options.engine && source.size() > threads,
+                                        .engine = options.engine && worth_it,
                                         .decode_only = options.decode_only});
     pipeline.loaders = loaders.pointers();
     pipeline.workers = static_cast<int>(pipeline.loaders.size());

@@ -16,9 +16,10 @@ using Clock = std::chrono::steady_clock;
 // A processor thread is done with so many in some 50 ms; the device infers them nearly as fast, an
 // image, as it does more.
 constexpr int kProcessorChunk = 32;
-constexpr int kEngineChunk = 128;
-constexpr int kEngineCores = 3;
-constexpr double kEngineLikelyRate = 8;  // processor threads that a lane of an engine is worth
+constexpr int kEngineChunk = 112;  // at a lane of the engine's, at a time
+constexpr std::size_t kEngineRounds = 8;  // are given to the engine at once
+constexpr int kEngineCores = 2;
+constexpr double kEngineLikelyRate = 20;  // processor threads that a lane of an engine is worth
 constexpr std::size_t kMostTaps = 256;   // sizes of photographs whose taps are kept
 
 // Adds the time until it goes away.
@@ -79,6 +80,12 @@ class PhotoLoader : public image::Loader {
       });
     }
     finish_engine(source, pipeline, chunk, stats);
+    const std::uint8_t* pixels = nullptr;
+    if (lane_ != nullptr) {
+      const Stopwatch watch(wait_seconds(stats));
+      pixels = lane_->finish();
+    }
+    engine_is_done();
     forget_taps();
     if (options_.decode_only) {
       chunk.pixels = {};
@@ -86,9 +93,8 @@ class PhotoLoader : public image::Loader {
       std::fill(chunk.slot.begin(), chunk.slot.end(), -1);
       return;
     }
-    const Stopwatch watch(stats.lane_seconds);
     const auto side = static_cast<std::size_t>(options_.resize.width);
-    chunk.pixels = {lane_->finish(), side * side * 3 * static_cast<std::size_t>(chunk.good)};
+    chunk.pixels = {pixels, side * side * 3 * static_cast<std::size_t>(chunk.good)};
   }
 
  protected:
@@ -102,6 +108,8 @@ class PhotoLoader : public image::Loader {
   }
   virtual void finish_engine(const image::Source&, const image::PipelineOptions&, image::Chunk&,
                              image::PipelineStats&) {}
+  virtual void engine_is_done() {}
+  virtual double& wait_seconds(image::PipelineStats& stats) { return stats.lane_seconds; }
 
   // Runs `work` for image `i` of the chunk; an error makes it a broken one. Its place stays: what
   // is there is inferred and dropped.
@@ -231,13 +239,23 @@ class PhotoLoader : public image::Loader {
   std::vector<std::uint8_t> own_;  // decode_only without a lane
 };
 
-// Collects the JPEGs that the engine takes while it goes through the chunk and decodes the others
-// itself; then the engine decodes all of them at once.
+// Hands the JPEGs that the engine takes to it, so many at once, while it goes through the chunk; then
+// it decodes the others itself, and the engine goes on beside.
 class EngineLoader final : public PhotoLoader {
  public:
   EngineLoader(device::InputPath& path, std::shared_ptr<device::InputLane> lane,
                const PhotoLoaderOptions& options, int most)
-      : PhotoLoader(std::move(lane), options, most), path_(path) {}
+      : PhotoLoader(std::move(lane), options, most),
+        path_(path),
+        together_(kEngineRounds * static_cast<std::size_t>(path.engine_units())) {}
+
+  ~EngineLoader() override {
+    if (under_way_.empty()) return;
+    try {  // after an error: the engine may still read them
+      lane_->finish();
+    } catch (const base::Error&) {  // is not the first
+    }
+  }
 
   double likely_rate() const override { return kEngineLikelyRate; }
 
@@ -246,52 +264,70 @@ class EngineLoader final : public PhotoLoader {
     image::Encoded encoded;
     std::unique_ptr<image::Photo> photo;
     int index;  // in the chunk
+    int place;
   };
 
   void take(const image::Encoded& encoded, const std::string& name,
             const image::PipelineOptions& pipeline, int index, int place,
             image::PipelineStats& stats) override {
-    const Stopwatch watch(stats.decode_seconds);
-    auto photo = open(encoded, name, pipeline);
-    if (photo != nullptr && photo->plain() && device_resizes()) {
-      const device::PhotoShape shape = shape_of(photo->layout());
-      if (path_.engine_takes(shape)) {
-        streams_.push_back({encoded.bytes, shape, place, false});
-        waiting_.push_back({encoded, std::move(photo), index});
+    {
+      const Stopwatch watch(stats.decode_seconds);
+      auto photo = open(encoded, name, pipeline);
+      std::optional<device::PhotoShape> shape;
+      if (photo != nullptr && photo->plain() && device_resizes()) {
+        shape = shape_of(photo->layout());
+      }
+      if (!shape || !path_.engine_takes(*shape)) {
+        others_.push_back({encoded, std::move(photo), index, place});
         return;
       }
+      streams_.push_back({encoded.bytes, *shape, place, false});
+      waiting_.push_back({encoded, std::move(photo), index, place});
     }
-    ++stats.returned;
-    by_processor(photo.get(), encoded, name, pipeline, place);
+    if (streams_.size() == together_) begin_engine(stats);
   }
 
-  void finish_engine(const image::Source& source, const image::PipelineOptions& pipeline,
-                     image::Chunk& chunk, image::PipelineStats& stats) override {
-    if (!streams_.empty()) {
-      const Stopwatch watch(stats.engine_seconds);
-      lane_->decode(streams_, !options_.decode_only);
-    }
+  void begin_engine(image::PipelineStats& stats) {
+    if (streams_.empty()) return;
+    const Stopwatch watch(stats.engine_seconds);
+    lane_->decode(streams_, !options_.decode_only);
     for (std::size_t i = 0; i < streams_.size(); ++i) {
       if (streams_[i].decoded) {
         ++stats.engine_images;
-        continue;
+        waiting_[i].photo.reset();
+        under_way_.push_back(std::move(waiting_[i].encoded));
+      } else {
+        others_.push_back(std::move(waiting_[i]));
       }
-      ++stats.returned;
-      const int index = waiting_[i].index;
-      const std::int64_t in_source = chunk.first + index;
-      guarded(source, in_source, pipeline, chunk, index, stats, [&] {
-        const Stopwatch watch(stats.decode_seconds);
-        by_processor(waiting_[i].photo.get(), waiting_[i].encoded, source.name(in_source), pipeline,
-                     streams_[i].place);
-      });
     }
     streams_.clear();
     waiting_.clear();
   }
 
+  void finish_engine(const image::Source& source, const image::PipelineOptions& pipeline,
+                     image::Chunk& chunk, image::PipelineStats& stats) override {
+    begin_engine(stats);
+    for (const Waiting& other : others_) {
+      ++stats.returned;
+      const std::int64_t in_source = chunk.first + other.index;
+      guarded(source, in_source, pipeline, chunk, other.index, stats, [&] {
+        const Stopwatch watch(stats.decode_seconds);
+        by_processor(other.photo.get(), other.encoded, source.name(in_source), pipeline,
+                     other.place);
+      });
+    }
+    others_.clear();
+  }
+
+  void engine_is_done() override { under_way_.clear(); }
+  double& wait_seconds(image::PipelineStats& stats) override { return stats.engine_seconds; }
+
   device::InputPath& path_;
-  std::vector<device::JpegStream> streams_;
-  std::vector<Waiting> waiting_;
+  const std::size_t together_;
+  std::vector<device::JpegStream> streams_;  // to be begun
+  std::vector<Waiting> waiting_;             // beside streams_
+  std::vector<Waiting> others_;              // for the processor
+  std::vector<image::Encoded> under_way_;
 };
 
 }  // namespace

@@ -3,26 +3,25 @@
 // real ones run in their kernels: every pixel must be image::load's.
 #include "runtime/photo_loader.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstring>
-#include <mutex>
-#include <set>
 
 #include "base/error.h"
 #include "device/reference/reference_device.h"
 #include "image/encode_for_test.h"
+#include "runtime/photos_for_test.h"
 #include "runtime/session.h"
 
 namespace pronghorn::runtime {
 namespace {
 
-using image::testing::ByteVector;
 using image::testing::jpeg;
-using image::testing::noise;
 using image::testing::picture;
-using image::testing::png;
+using testing::all_kinds;
+using testing::cut;
+using testing::source_of;
 
 device::PhotoSamples samples_of(const device::PhotoShape& shape, const std::byte* at) {
   device::PhotoSamples s{shape.kind, shape.width,           shape.height,           shape.h,
@@ -46,6 +45,7 @@ class HostPath final : public device::InputPath {
   bool engine_takes(const device::PhotoShape& shape) const override { return shape.h == shape.v; }
   std::string engine() const override { return with_engine_ ? "host" : ""; }
   std::string missing() const override { return with_engine_ ? "" : "left out"; }
+  bool engine_started() const override { return true; }
   int engine_lanes() const override { return with_engine_ ? 1 : 0; }
   int engine_units() const override { return 7; }
 
@@ -118,82 +118,11 @@ class HostPath final : public device::InputPath {
   std::atomic<int> given_{0};
 };
 
-ByteVector cut(ByteVector bytes, double share) {
-  bytes.resize(static_cast<std::size_t>(share * static_cast<double>(bytes.size())));
-  return bytes;
-}
-
-// Every kind of image that image::load takes or refuses.
-std::vector<ByteVector> all_kinds() {
-  std::vector<ByteVector> all;
-  for (const auto& [h, v] : {std::pair{1, 1}, {2, 1}, {2, 2}, {1, 2}}) {
-    for (const auto& [width, height] :
-         {std::pair{16, 16}, {17, 33}, {64, 48}, {75, 50}, {121, 201}, {15, 40}, {500, 375}}) {
-      all.push_back(jpeg(picture(width, height, static_cast<unsigned>(width + h)),
-                         {.quality = 95, .h_samples = h, .v_samples = v}));
-      all.push_back(jpeg(noise(width, height, 7), {.h_samples = h, .v_samples = v}));
-    }
-  }
-  all.push_back(jpeg(picture(90, 60), {.gray = true}));
-  all.push_back(jpeg(picture(90, 60), {.progressive = true}));
-  for (int orientation = 1; orientation <= 8; ++orientation) {
-    all.push_back(jpeg(picture(70, 44), {.orientation = orientation}));
-  }
-  all.push_back(png(picture(40, 30)));
-  all.push_back(png(picture(300, 20)));
-  all.push_back(cut(jpeg(picture(80, 80)), 0.5));
-  all.push_back(cut(jpeg(picture(80, 80), {.progressive = true}), 0.6));
-  all.push_back(cut(jpeg(picture(80, 80)), 0.02));
-  for (const double share : {0.5, 0.9, 0.97, 0.995})
-    all.push_back(cut(jpeg(picture(90, 300)), share));
-  all.push_back({});
-  all.push_back(ByteVector(100, std::byte{1}));
-  return all;
-}
-
-std::unique_ptr<image::Source> source_of(const std::vector<ByteVector>& all) {
-  std::vector<std::string> names;
-  std::vector<image::Encoded> images;
-  for (const ByteVector& bytes : all) {
-    auto owner = std::make_shared<ByteVector>(bytes);
-    names.push_back("image" + std::to_string(names.size()));
-    images.push_back({base::Bytes(*owner), owner});
-  }
-  return image::memory_source(std::move(names), std::move(images));
-}
-
-// Loads the source with and without `path` and expects the same pixels and the same errors.
 image::PipelineStats expect_equal(const image::Source& source, HostPath& path,
                                   const PhotoLoaderOptions& options) {
-  const auto side = static_cast<std::size_t>(options.resize.width);
-  const std::size_t bytes = side * side * 3;
-  const PhotoLoaders loaders = make_photo_loaders(&path, options);
-  image::PipelineOptions pipeline{.resize = options.resize, .loaders = loaders.pointers()};
-  std::mutex mutex;
-  std::set<std::int64_t> seen;
-  const image::PipelineStats stats = image::run(source, pipeline, [&](const image::Chunk& chunk) {
-    const std::lock_guard lock(mutex);
-    for (std::size_t i = 0; i < chunk.slot.size(); ++i) {
-      const std::int64_t index = chunk.first + static_cast<std::int64_t>(i);
-      EXPECT_TRUE(seen.insert(index).second);
-      std::vector<std::uint8_t> expected(bytes);
-      std::string error;
-      try {
-        image::load(source.read(index).bytes, source.name(index), options.resize, expected.data());
-      } catch (const base::Error& e) {
-        error = e.what();
-      }
-      EXPECT_EQ(chunk.error[i], error) << index;
-      EXPECT_EQ(chunk.slot[i] < 0, !error.empty()) << index;
-      if (chunk.slot[i] < 0) continue;
-      const std::uint8_t* got =
-          chunk.pixels.data() + bytes * static_cast<std::size_t>(chunk.slot[i]);
-      EXPECT_EQ(std::memcmp(got, expected.data(), bytes), 0) << index;
-    }
-  });
-  EXPECT_EQ(static_cast<std::int64_t>(seen.size()), source.size());
-  EXPECT_EQ(stats.images, source.size());
-  return stats;
+  const testing::Judged judged = testing::judge(source, path, options);
+  EXPECT_THAT(judged.other_pixels, ::testing::IsEmpty());
+  return judged.stats;
 }
 
 TEST(PhotoLoader, PixelsAndErrorsOfEveryKind) {
@@ -293,7 +222,6 @@ graph::Graph mean_colour(int side) {
 
 TEST(PhotoLoader, ClassifyOverTheDeviceGivesTheSameResultsInOrder) {
   constexpr int kSide = 24;
-  setenv("PRONGHORN_DEVICE_INPUT", "1", 1);
   const auto model = std::make_shared<const graph::Graph>(mean_colour(kSide));
   Session plain(model, device::reference::make_device(), 3);
   const std::shared_ptr<const image::Source> once = source_of(all_kinds());
@@ -333,10 +261,11 @@ TEST(PhotoLoader, ClassifyOverTheDeviceGivesTheSameResultsInOrder) {
         base::Error);
     EXPECT_EQ(calls, 10);
   }
-  unsetenv("PRONGHORN_DEVICE_INPUT");
+  setenv("PRONGHORN_DEVICE_INPUT", "0", 1);
   Session without(model, std::make_shared<DeviceWithPath>(true), 3);
   EXPECT_EQ(without.input_path(), nullptr);
   EXPECT_EQ(classify_with(without, {.batch = 4}), expected);
+  unsetenv("PRONGHORN_DEVICE_INPUT");
 }
 
 }  // namespace

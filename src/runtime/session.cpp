@@ -38,6 +38,12 @@ void apply_preprocess(const graph::Preprocess& p, const std::uint8_t* pixels, st
   }
 }
 
+// PRONGHORN_DEVICE_INPUT=0: the processor decodes and resizes, whatever the device could do.
+bool device_input_wanted() {
+  const char* wanted = std::getenv("PRONGHORN_DEVICE_INPUT");
+  return wanted == nullptr || std::string_view(wanted) != "0";
+}
+
 void check_batch(std::int64_t batch) {
   if (batch < 1 || batch > (1 << 20)) {
     base::fail(base::Status::kInvalidArgument, "batch is {}; 1 to {}", batch, 1 << 20);
@@ -129,9 +135,7 @@ std::unique_ptr<device::Completion> Session::start(const std::uint8_t* pixels, s
 }
 
 device::InputPath* Session::input_path() {
-  // Off unless asked for: docs/cuda_input.md says what is open.
-  const char* wanted = std::getenv("PRONGHORN_DEVICE_INPUT");
-  if (wanted == nullptr || std::string_view(wanted) != "1") return nullptr;
+  if (!device_input_wanted()) return nullptr;
   const graph::Graph& graph = program_->graph();
   const bool pixels =
       input_is_u8_ && graph.value(graph.inputs[0]).dtype == graph::DType::kU8 && input_.c == 3;

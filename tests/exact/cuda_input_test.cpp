@@ -17,24 +17,25 @@
 #include "image/jpeg_structure.h"
 #include "import/import.h"
 #include "runtime/device_list.h"
-#include "runtime/photo_loader.h"
+#include "runtime/photos_for_test.h"
 #include "runtime/session.h"
 
 namespace pronghorn {
 namespace {
 
+namespace testing = runtime::testing;
 using image::testing::ByteVector;
 using image::testing::jpeg;
 using image::testing::noise;
 using image::testing::picture;
+using runtime::testing::source_of;
 
 constexpr const char* kModel = "models/resnet50-tin200-int8.onnx";
 
-class CudaInput : public testing::Test {
+class CudaInput : public ::testing::Test {
  protected:
   void SetUp() override {
     if (device::cuda::device_names().empty()) GTEST_SKIP() << "no GPU that can be used";
-    setenv("PRONGHORN_DEVICE_INPUT", "1", 1);
     device_ = runtime::open_device("cuda:0");
     path_ = device_->input_path();
     ASSERT_NE(path_, nullptr);
@@ -43,17 +44,6 @@ class CudaInput : public testing::Test {
   std::shared_ptr<device::Device> device_;
   device::InputPath* path_ = nullptr;
 };
-
-std::unique_ptr<image::Source> source_of(const std::vector<ByteVector>& all) {
-  std::vector<std::string> names;
-  std::vector<image::Encoded> images;
-  for (const ByteVector& bytes : all) {
-    auto owner = std::make_shared<ByteVector>(bytes);
-    names.push_back(fmt::format("image{}", names.size()));
-    images.push_back({base::Bytes(*owner), owner});
-  }
-  return image::memory_source(std::move(names), std::move(images));
-}
 
 std::vector<ByteVector> all_kinds() {
   std::vector<ByteVector> all;
@@ -94,42 +84,13 @@ std::vector<ByteVector> all_kinds() {
   return all;
 }
 
-struct Judged {
-  image::PipelineStats stats;
-  std::set<std::int64_t> other_pixels;  // than the processor's
-};
-
-// Errors must be the processor's.
-Judged judge(const image::Source& source, device::InputPath& path,
-             const runtime::PhotoLoaderOptions& options) {
-  Judged judged;
-  const auto side = static_cast<std::size_t>(options.resize.width);
-  const std::size_t bytes = side * side * 3;
-  const runtime::PhotoLoaders loaders = runtime::make_photo_loaders(&path, options);
-  std::mutex mutex;
-  judged.stats = image::run(
-      source, {.resize = options.resize, .loaders = loaders.pointers()},
-      [&](const image::Chunk& chunk) {
-        std::vector<std::uint8_t> got(chunk.pixels.size());
-        ASSERT_EQ(cudaMemcpy(got.data(), chunk.pixels.data(), got.size(), cudaMemcpyDefault), 0);
-        for (std::size_t i = 0; i < chunk.slot.size(); ++i) {
-          const std::int64_t index = chunk.first + static_cast<std::int64_t>(i);
-          std::vector<std::uint8_t> expected(bytes);
-          std::string error;
-          try {
-            image::load(source.read(index).bytes, source.name(index), options.resize,
-                        expected.data());
-          } catch (const base::Error& e) {
-            error = e.what();
-          }
-          const std::lock_guard lock(mutex);
-          EXPECT_EQ(chunk.error[i], error) << index;
-          if (chunk.slot[i] < 0) continue;
-          if (std::memcmp(got.data() + bytes * static_cast<std::size_t>(chunk.slot[i]),
-                          expected.data(), bytes) != 0) {
-            judged.other_pixels.insert(index);
-          }
-        }
+testing::Judged judge(const image::Source& source, device::InputPath& path,
+                      const runtime::PhotoLoaderOptions& options) {
+  const testing::Judged judged =
+      testing::judge(source, path, options, [](std::span<const std::uint8_t> pixels) {
+        std::vector<std::uint8_t> got(pixels.size());
+        EXPECT_EQ(cudaMemcpy(got.data(), pixels.data(), got.size(), cudaMemcpyDefault), 0);
+        return got;
       });
   fmt::print("{}: {} images, {} by the engine, {} returned, {} broken, {} with other pixels\n",
              image::to_string(options.resize), judged.stats.images, judged.stats.engine_images,
@@ -140,7 +101,7 @@ Judged judge(const image::Source& source, device::InputPath& path,
 TEST_F(CudaInput, PixelsOfTheProcessorsDecoder) {
   const auto source = source_of(all_kinds());
   for (const char* mode : {"direct:224", "short:256,crop:224", "direct:64"}) {
-    const Judged judged = judge(
+    const testing::Judged judged = judge(
         *source, *path_, {.resize = image::parse_resize(mode), .threads = 2, .engine = false});
     EXPECT_TRUE(judged.other_pixels.empty());
   }
@@ -150,7 +111,7 @@ TEST_F(CudaInput, PixelsOfTheEngine) {
   if (path_->engine().empty()) GTEST_SKIP() << path_->missing();
   const auto source = source_of(all_kinds());
   for (const int batch : {1, 8, 128}) {
-    const Judged judged =
+    const testing::Judged judged =
         judge(*source, *path_,
               {.resize = image::parse_resize("direct:224"), .threads = 0, .batch = batch});
     EXPECT_TRUE(judged.other_pixels.empty());
@@ -185,7 +146,7 @@ TEST_F(CudaInput, DamagedData) {
     all.push_back(std::move(bytes));
   }
   const auto source = source_of(all);
-  const Judged judged = judge(
+  const testing::Judged judged = judge(
       *source, *path_, {.resize = image::parse_resize("direct:224"), .threads = 0, .batch = 48});
   for (const std::int64_t index : judged.other_pixels)
     EXPECT_TRUE(damaged.contains(index)) << index;

@@ -18,17 +18,11 @@ namespace {
 constexpr std::size_t kBlockBytes = 4 << 20;  // of samples: about 8 photographs of the usual size
 constexpr int kMostJobs = 128;                // of a block
 constexpr std::size_t kAlign = 256;
-constexpr std::size_t kEngineBytes = 256 << 20;  // of planes that the engine is given at once
-constexpr int kEngineLanes = 3;                  // some read and resize while others decode
+constexpr std::size_t kMostPlanes = 256 << 20;  // bytes of planes that the engine is given at once
+constexpr std::size_t kUsualPlanes = 64 << 20;
+constexpr int kEngineLanes = 2;  // one reads headers while the other has its images decoded
 
 std::size_t aligned(std::size_t size) { return (size + kAlign - 1) / kAlign * kAlign; }
-
-// Memory's clearing runs on the default stream, which the lanes' streams do not wait for.
-Memory device_memory(std::size_t size) {
-  Memory memory(size, Where::kDevice);
-  check(cudaStreamSynchronize(nullptr), "clearing of memory");
-  return memory;
-}
 
 // Its short copies and kernels go before those of inference, which would keep the engine waiting.
 class UrgentStream {
@@ -48,27 +42,10 @@ class UrgentStream {
   cudaStream_t stream_ = nullptr;
 };
 
-// An event whose waiting thread sleeps: the processor has images to decode.
-class Signal {
- public:
-  Signal() {
-    check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming | cudaEventBlockingSync),
-          "an event");
-  }
-  ~Signal() { cudaEventDestroy(event_); }
-  Signal(const Signal&) = delete;
-  Signal& operator=(const Signal&) = delete;
-  void record(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "an event"); }
-  void wait(const char* what) { check(cudaEventSynchronize(event_), what); }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
 // Host memory and its copy on the GPU: jobs first, then taps and samples as they come.
 struct Block {
   Memory host, device;
-  Signal done;
+  SleepingEvent done;
   std::size_t used = 0;
   int jobs = 0;
   int bands = 0;
@@ -82,7 +59,7 @@ struct Block {
   void reserve(std::size_t size) {
     if (host.size() >= size) return;
     host = Memory(size, Where::kPinned);
-    device = device_memory(size);
+    device = Memory(size, Where::kDevice);
   }
 };
 
@@ -94,21 +71,27 @@ class CudaInputPath::Lane final : public InputLane {
       : gpu_(gpu), side_(side), most_(most), most_shared_(most_shared), engine_(engine) {
     const Current current(gpu_);
     stream_ = std::make_unique<UrgentStream>();
-    decoded_ = std::make_unique<Signal>();
+    all_ = std::make_unique<SleepingEvent>();
+    decoded_ = std::make_unique<SleepingEvent>();
     for (Block& block : blocks_.emplace()) block.reserve(kBlockBytes);
     for (Memory& places : places_) {
-      places = device_memory(place_bytes() * static_cast<std::size_t>(most));
+      places = Memory(place_bytes() * static_cast<std::size_t>(most), Where::kDevice);
     }
-    if (engine != nullptr) batch_ = std::make_unique<JpegBatch>(*engine);
+    if (engine == nullptr) return;
+    engine_stream_ = std::make_unique<UrgentStream>();
+    batch_ = std::make_unique<JpegBatch>(*engine);
   }
   ~Lane() override {
     const Current current(gpu_);
+    if (engine_stream_ != nullptr) cudaStreamSynchronize(engine_stream_->get());
     cudaStreamSynchronize(stream_->get());
     batch_.reset();
     blocks_.reset();
     places_ = {};
     planes_ = Memory();
+    all_.reset();
     decoded_.reset();
+    engine_stream_.reset();
     stream_.reset();
   }
 
@@ -162,27 +145,25 @@ class CudaInputPath::Lane final : public InputLane {
     }
     const Current current(gpu_);
     std::vector<JpegStream*> order;
-    std::size_t total = 0;
     for (JpegStream& stream : streams) {
       stream.decoded = false;
       check_place(stream.place);
       order.push_back(&stream);
-      total += aligned(stream.shape.bytes);
     }
-    free_planes(std::min(total, kEngineBytes));
-    // The engines are fast when all images of a batch have their samples in the same order.
     std::stable_sort(order.begin(), order.end(), [](const JpegStream* a, const JpegStream* b) {
-      return kind_of(a->shape) < kind_of(b->shape);
+      return class_of(a->shape) < class_of(b->shape);
     });
     for (std::size_t begin = 0; begin < order.size();) {
+      const std::size_t size_class = class_of(order[begin]->shape);
+      const std::size_t most = std::min(JpegBatch::most(size_class), std::size_t{kMostJobs});
       std::size_t end = begin;
       std::size_t bytes = 0;
-      while (end < order.size() && end - begin < static_cast<std::size_t>(kMostJobs) &&
-             kind_of(order[end]->shape) == kind_of(order[begin]->shape) &&
-             (end == begin || bytes + aligned(order[end]->shape.bytes) <= kEngineBytes)) {
+      while (end < order.size() && end - begin < most &&
+             class_of(order[end]->shape) == size_class &&
+             (end == begin || bytes + aligned(order[end]->shape.bytes) <= kMostPlanes)) {
         bytes += aligned(order[end++]->shape.bytes);
       }
-      decode_group({order.data() + begin, end - begin}, bytes, resize);
+      decode_group({order.data() + begin, end - begin}, size_class, bytes, resize);
       begin = end;
     }
   }
@@ -191,15 +172,14 @@ class CudaInputPath::Lane final : public InputLane {
     const Current current(gpu_);
     const auto* pixels = reinterpret_cast<const std::uint8_t*>(places_[turn_].data());
     if (block().jobs > 0) flush();
-    // The other block's work was enqueued last: the stream ends with it.
-    other_block().done.wait("the resize of photographs");
+    wait_for_all();
+    planes_used_ = 0;
     turn_ ^= 1;
     return pixels;
   }
 
  private:
   Block& block() { return (*blocks_)[static_cast<std::size_t>(filling_)]; }
-  Block& other_block() { return (*blocks_)[static_cast<std::size_t>(filling_ ^ 1)]; }
   std::size_t place_bytes() const { return static_cast<std::size_t>(side_) * side_ * 3; }
 
   void check_place(int place) const {
@@ -208,8 +188,15 @@ class CudaInputPath::Lane final : public InputLane {
     }
   }
 
-  static int kind_of(const PhotoShape& shape) {
-    return 16 * static_cast<int>(shape.kind) + 4 * shape.h + shape.v;
+  static std::size_t class_of(const PhotoShape& shape) {
+    return JpegBatch::class_of(std::max(shape.width, shape.height));
+  }
+
+  // For everything that was enqueued.
+  void wait_for_all() {
+    all_->record(stream_->get());
+    all_->wait("photographs");
+    decoded_->wait("the JPEG engine");
   }
 
   std::size_t taps_bytes(const TapAxis& axis) const {
@@ -274,22 +261,29 @@ class CudaInputPath::Lane final : public InputLane {
     dropped_ = false;
   }
 
-  // Memory for `bytes` of planes, none of which is read any more.
-  void free_planes(std::size_t bytes) {
-    other_block().done.wait("the resize of photographs");
-    planes_used_ = 0;
-    if (planes_.size() >= bytes) return;
-    planes_ = Memory();
-    planes_ = device_memory(bytes);
+  // Memory for `bytes` of planes, kept until finish() unless there is too much of it.
+  std::byte* planes(std::size_t bytes) {
+    if (planes_used_ + bytes > planes_.size()) {
+      wait_for_all();
+      if (planes_.size() < std::max(bytes, kMostPlanes)) {
+        const std::size_t size = std::max(
+            bytes, std::min(kMostPlanes, std::max(2 * planes_.size(), kUsualPlanes)));
+        planes_ = Memory();
+        planes_ = Memory(size, Where::kDevice);
+      }
+      planes_used_ = 0;
+    }
+    std::byte* at = planes_.data() + planes_used_;
+    planes_used_ += bytes;
+    return at;
   }
 
-  void decode_group(std::span<JpegStream* const> group, std::size_t bytes, bool resize) {
-    if (planes_used_ + bytes > planes_.size()) free_planes(bytes);
+  void decode_group(std::span<JpegStream* const> group, std::size_t size_class, std::size_t bytes,
+                    bool resize) {
+    std::byte* samples = planes(bytes);
     std::vector<JpegBatch::Image> images;
     std::vector<const std::byte*> places;
     for (const JpegStream* stream : group) {
-      std::byte* samples = planes_.data() + planes_used_;
-      planes_used_ += aligned(stream->shape.bytes);
       JpegBatch::Image image{
           reinterpret_cast<const std::uint8_t*>(stream->bytes.data()), stream->bytes.size(), {}};
       for (int i = 0; i < (stream->shape.kind == SampleKind::kGray ? 1 : 3); ++i) {
@@ -299,17 +293,25 @@ class CudaInputPath::Lane final : public InputLane {
       }
       images.push_back(image);
       places.push_back(samples);
+      samples += aligned(stream->shape.bytes);
     }
-    for (std::size_t begin = 0; begin < images.size();) {
-      bool taken = false;
-      const std::size_t count = batch_->decode(std::span(images).subspan(begin),
-                                               kind_of(group[0]->shape), stream_->get(), &taken);
-      for (std::size_t i = begin; i < begin + count; ++i) group[i]->decoded = taken;
-      begin += count;
+    decode_images(group, images, size_class);
+    decoded_->record(engine_stream_->get());
+    if (!resize) return;
+    decoded_->hold(stream_->get());
+    resize_group(group, places);
+  }
+
+  // Finds out which image of a refused batch it is, so that the others need not be returned.
+  void decode_images(std::span<JpegStream* const> group, std::span<const JpegBatch::Image> images,
+                     std::size_t size_class) {
+    if (batch_->decode(images, size_class, engine_stream_->get())) {
+      for (JpegStream* stream : group) stream->decoded = true;
+    } else if (images.size() > 1) {
+      const std::size_t half = images.size() / 2;
+      decode_images(group.first(half), images.first(half), size_class);
+      decode_images(group.subspan(half), images.subspan(half), size_class);
     }
-    decoded_->record(stream_->get());
-    if (resize) resize_group(group, places);
-    decoded_->wait("the JPEG engine");
   }
 
   // Those of the group that the engine took.
@@ -345,7 +347,8 @@ class CudaInputPath::Lane final : public InputLane {
   int most_;
   int most_shared_;
   JpegEngine* engine_;
-  std::unique_ptr<UrgentStream> stream_;
+  std::unique_ptr<UrgentStream> stream_;         // of copies and resizes
+  std::unique_ptr<UrgentStream> engine_stream_;  // whose decodings wait for no resize
   std::optional<std::array<Block, 2>> blocks_;
   int filling_ = 0;
   bool dropped_ = false;              // the block holds samples without a job
@@ -355,7 +358,7 @@ class CudaInputPath::Lane final : public InputLane {
   std::unique_ptr<JpegBatch> batch_;
   Memory planes_;  // that the engine writes
   std::size_t planes_used_ = 0;
-  std::unique_ptr<Signal> decoded_;
+  std::unique_ptr<SleepingEvent> all_, decoded_;
 };
 
 CudaInputPath::CudaInputPath(std::vector<int> gpus)
@@ -410,13 +413,18 @@ std::shared_ptr<InputLane> CudaInputPath::lane(int side, int most, bool engine) 
   });
 }
 
-// Other samplings make the engines slow; most have other filters in libjpeg, too.
 bool CudaInputPath::engine_takes(const PhotoShape& shape) const {
-  return shape.kind == SampleKind::kGray || (shape.kind == SampleKind::kYcc && shape.h == shape.v);
+  return std::max(shape.width, shape.height) <= JpegBatch::kMostSide &&
+         (shape.kind == SampleKind::kGray || shape.kind == SampleKind::kYcc);
 }
 
 std::string CudaInputPath::engine() const { return engine_of(0).name(); }
 std::string CudaInputPath::missing() const { return engine_of(0).missing(); }
+
+bool CudaInputPath::engine_started() const {
+  const std::lock_guard lock(mutex_);
+  return engines_[0] != nullptr;
+}
 
 int CudaInputPath::engine_lanes() const {
   return engine().empty() ? 0 : kEngineLanes * static_cast<int>(gpus_.size());

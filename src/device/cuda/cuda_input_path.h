@@ -23,6 +23,7 @@ class CudaInputPath final : public InputPath {
   bool engine_takes(const PhotoShape& shape) const override;
   std::string engine() const override;
   std::string missing() const override;
+  bool engine_started() const override;
   int engine_lanes() const override;
   int engine_units() const override;
 

@@ -100,6 +100,20 @@ EventHandle::EventHandle() {
 }
 EventHandle::~EventHandle() { cudaEventDestroy(event_); }
 
+SleepingEvent::SleepingEvent() {
+  check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming | cudaEventBlockingSync),
+        "an event");
+}
+SleepingEvent::~SleepingEvent() { cudaEventDestroy(event_); }
+void SleepingEvent::record(cudaStream_t stream) {
+  check(cudaEventRecord(event_, stream), "an event");
+}
+void SleepingEvent::wait(const char* what) const { check(cudaEventSynchronize(event_), what); }
+
+void SleepingEvent::hold(cudaStream_t stream) const {
+  check(cudaStreamWaitEvent(stream, event_, 0), "an event");
+}
+
 void upload(const Memory& memory, const void* from, std::size_t size) {
   const StreamHandle stream;
   check(cudaMemcpyAsync(memory.data(), from, size, cudaMemcpyDefault, stream.get()), "an upload");

@@ -74,6 +74,21 @@ class EventHandle {
   cudaEvent_t event_ = nullptr;
 };
 
+// An event whose waiting thread sleeps: the processor has other work.
+class SleepingEvent {
+ public:
+  SleepingEvent();
+  ~SleepingEvent();
+  SleepingEvent(const SleepingEvent&) = delete;
+  SleepingEvent& operator=(const SleepingEvent&) = delete;
+  void record(cudaStream_t stream);
+  void wait(const char* what) const;  // for what stood before the last record(); not at all before
+  void hold(cudaStream_t stream) const;  // what comes on the stream waits, not the caller
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 // Copies to memory of the GPU; what is there when this returns is there for every stream.
 void upload(const Memory& memory, const void* from, std::size_t size);
 

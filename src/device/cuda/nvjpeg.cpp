@@ -1,77 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/cuda/nvjpeg.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "base/error.h"
+#include "device/cuda/driver.h"
 
 namespace pronghorn::device::cuda {
 namespace {
 
-// The functions and constants used, as nvjpeg.h of CUDA 12 and 13 declares them.
-using Handle = void*;
-using State = void*;
-constexpr int kHardware = 3;      // nvjpegBackend_t
-constexpr int kUnchanged = 0;     // nvjpegOutputFormat_t: planes as stored
-constexpr int kArchMismatch = 7;  // nvjpegStatus_t
-
-constexpr std::size_t kRounds[] = {8, 4, 2, 1};  // batch sizes, in images for each of the units
-
-struct Library {
-  int (*create)(int, void*, void*, unsigned, Handle*) = nullptr;
-  int (*destroy)(Handle) = nullptr;
-  int (*property)(int, int*) = nullptr;
-  int (*hardware_info)(Handle, unsigned*, unsigned*) = nullptr;
-  int (*state_create)(Handle, State*) = nullptr;
-  int (*state_destroy)(State) = nullptr;
-  int (*initialize)(Handle, State, int, int, int) = nullptr;
-  int (*decode)(Handle, State, const std::uint8_t* const*, const std::size_t*, JpegPlanes*,
-                cudaStream_t) = nullptr;
-  std::string missing;
-
-  Library() {
-    void* library = nullptr;
-    for (const char* name : {"libnvjpeg.so.13", "libnvjpeg.so.12"}) {
-      if (library == nullptr) library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    }
-    if (library == nullptr) {
-      missing = "libnvjpeg.so.13 (or .12), a part of the CUDA toolkit, was not found";
-      return;
-    }
-    const auto find = [&](const char* name, auto& function) {
-      function =
-          reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
-      if (function == nullptr) missing = fmt::format("libnvjpeg has no function {}", name);
-    };
-    find("nvjpegCreateEx", create);
-    find("nvjpegDestroy", destroy);
-    find("nvjpegGetProperty", property);
-    find("nvjpegGetHardwareDecoderInfo", hardware_info);
-    find("nvjpegJpegStateCreate", state_create);
-    find("nvjpegJpegStateDestroy", state_destroy);
-    find("nvjpegDecodeBatchedInitialize", initialize);
-    find("nvjpegDecodeBatched", decode);
-  }
+// Some 100 MB a state.
+struct SizeClass {
+  int side;
+  int most;  // several rounds of the engine's decoders, where that is not too much memory
 };
-
-const Library& library() {
-  static const Library one;  // stays loaded
-  return one;
-}
+constexpr SizeClass kSizeClasses[] = {{1024, 56}, {JpegBatch::kMostSide, 14}};
 
 }  // namespace
 
 JpegEngine::JpegEngine() {
-  const Library& nvjpeg = library();
+  const NvjpegLibrary& nvjpeg = nvjpeg_library();
   missing_ = nvjpeg.missing;
   if (!missing_.empty()) return;
-  const int status = nvjpeg.create(kHardware, nullptr, nullptr, 0, &handle_);
+  const int status = nvjpeg.create(NvjpegLibrary::kHardware, nullptr, nullptr, 0, &handle_);
   if (status != 0) {
     handle_ = nullptr;
-    missing_ = status == kArchMismatch
+    missing_ = status == NvjpegLibrary::kArchMismatch
                    ? "this GPU has no JPEG engine"
                    : fmt::format("nvJPEG's hardware decoder cannot be used (status {})", status);
     return;
@@ -91,55 +46,88 @@ JpegEngine::JpegEngine() {
 }
 
 JpegEngine::~JpegEngine() {
-  if (handle_ != nullptr) library().destroy(handle_);
+  if (handle_ != nullptr) nvjpeg_library().destroy(handle_);
 }
 
-JpegBatch::~JpegBatch() {
-  for (const auto& [key, state] : states_) {
-    if (state.state != nullptr) library().state_destroy(state.state);
-  }
-}
-
-std::size_t JpegBatch::decode(std::span<const Image> images, int kind, cudaStream_t stream,
-                              bool* taken) {
-  const Library& nvjpeg = library();
-  const auto units = static_cast<std::size_t>(engine_.units());
-  std::size_t batch = units;
-  for (const std::size_t rounds : kRounds) {
-    if (images.size() >= rounds * units) {
-      batch = rounds * units;
-      break;
-    }
-  }
-  const std::size_t count = std::min(batch, images.size());
-  State& state = states_[{kind, batch}];
-  if (state.state == nullptr) {
-    if (const int status = nvjpeg.state_create(engine_.handle(), &state.state); status != 0) {
+class JpegBatch::State {
+ public:
+  State(const JpegEngine& engine, const SizeClass& size) : handle_(engine.handle()), size_(size) {
+    if (const int status = nvjpeg_library().state_create(handle_, &state_); status != 0) {
       base::fail(base::Status::kInternal, "nvJPEG: a decoder's state cannot be made (status {})",
                  status);
     }
   }
-  *taken = false;
-  if (!state.prepared) {
-    if (nvjpeg.initialize(engine_.handle(), state.state, static_cast<int>(batch), 1, kUnchanged) !=
-        0) {
-      return count;
+  ~State() { nvjpeg_library().state_destroy(state_); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  bool decode(std::span<const Image> images, cudaStream_t stream) {
+    done_.wait("the JPEG engine");  // the state holds what the last batch still reads
+    const int count = static_cast<int>(images.size());
+    if (prepared_ != count && !prepare(count)) return false;
+    std::vector<const std::uint8_t*> data;
+    std::vector<std::size_t> sizes;
+    std::vector<JpegPlanes> planes;
+    for (const Image& image : images) {
+      data.push_back(image.data);
+      sizes.push_back(image.size);
+      planes.push_back(image.planes);
     }
-    state.prepared = true;
+    const int status = nvjpeg_library().decode(handle_, state_, data.data(), sizes.data(),
+                                               planes.data(), stream);
+    done_.record(stream);            // of a refused batch a part may be under way
+    if (status != 0) prepared_ = 0;  // and the state has to be prepared anew
+    return status == 0;
   }
-  std::vector<const std::uint8_t*> data;
-  std::vector<std::size_t> sizes;
-  std::vector<JpegPlanes> planes;
-  for (std::size_t i = 0; i < batch; ++i) {
-    const Image& image = images[std::min(i, count - 1)];
-    data.push_back(image.data);
-    sizes.push_back(image.size);
-    planes.push_back(image.planes);
+
+ private:
+  bool prepare(int count) {
+    const NvjpegLibrary& nvjpeg = nvjpeg_library();
+    const auto initialize = [&](int batch) {
+      return nvjpeg.initialize(handle_, state_, batch, 1, NvjpegLibrary::kUnchanged) == 0;
+    };
+    prepared_ = 0;
+    if (!has_memory_) {
+      if (!initialize(size_.most) ||
+          nvjpeg.preallocate(handle_, state_, size_.most, size_.side, size_.side,
+                             NvjpegLibrary::k444, NvjpegLibrary::kUnchanged) != 0) {
+        return false;
+      }
+      has_memory_ = true;
+    }
+    if (!initialize(count)) return false;
+    prepared_ = count;
+    return true;
   }
-  *taken = nvjpeg.decode(engine_.handle(), state.state, data.data(), sizes.data(), planes.data(),
-                         stream) == 0;
-  state.prepared = *taken;  // a failed batch leaves the state to be prepared anew
-  return count;
+
+  const NvjpegLibrary::Handle handle_;
+  const SizeClass size_;
+  NvjpegLibrary::State state_ = nullptr;
+  SleepingEvent done_;
+  bool has_memory_ = false;
+  int prepared_ = 0;  // for batches of so many
+};
+
+void JpegBatch::StateDeleter::operator()(State* state) const { delete state; }
+
+std::size_t JpegBatch::class_of(int side) {
+  std::size_t found = 0;
+  while (found + 1 < kClasses && kSizeClasses[found].side < side) ++found;
+  return found;
+}
+
+std::size_t JpegBatch::most(std::size_t size_class) {
+  return static_cast<std::size_t>(kSizeClasses[size_class].most);
+}
+
+bool JpegBatch::decode(std::span<const Image> images, std::size_t size_class,
+                       cudaStream_t stream) {
+  static_assert(kClasses == std::size(kSizeClasses));
+  Turns& turns = classes_[size_class];
+  auto& state = turns.states[turns.next];
+  turns.next ^= 1;
+  if (state == nullptr) state.reset(new State(engine_, kSizeClasses[size_class]));
+  return state->decode(images, stream);
 }
 
 }  // namespace pronghorn::device::cuda

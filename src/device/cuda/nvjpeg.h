@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The JPEG engines of a GPU through nvJPEG, looked up at run time. Only the hardware back end is
-// used: its sample planes are libjpeg-turbo's, bit for bit (docs/cuda.md), which those of the back
-// ends in software are not.
+// The JPEG engines of a GPU through nvJPEG. Only the hardware back end is used: its sample planes
+// are libjpeg-turbo's, bit for bit (docs/cuda_input.md), which those of the back ends in software
+// are not.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
+#include <array>
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <span>
 #include <string>
-#include <utility>
+
+#include "device/cuda/nvjpeg_library.h"
 
 namespace pronghorn::device::cuda {
-
-// What nvJPEG calls nvjpegImage_t: where the planes of an image go.
-struct JpegPlanes {
-  std::uint8_t* channel[4];
-  std::size_t pitch[4];
-};
 
 // The engines of the GPU that was current when it was made.
 class JpegEngine {
@@ -28,46 +22,56 @@ class JpegEngine {
   JpegEngine(const JpegEngine&) = delete;
   JpegEngine& operator=(const JpegEngine&) = delete;
 
-  const std::string& name() const { return name_; }        // "nvJPEG 13.0, 7 engines"; empty: none
+  const std::string& name() const { return name_; }  // "nvJPEG 13.0, 7 hardware decoders"; or empty
   const std::string& missing() const { return missing_; }  // why there is none
-  int units() const { return units_; }
-  void* handle() const { return handle_; }
+  int units() const { return units_; }                     // images that are decoded at once
+  NvjpegLibrary::Handle handle() const { return handle_; }
 
  private:
-  void* handle_ = nullptr;
+  NvjpegLibrary::Handle handle_ = nullptr;
   std::string name_;
   std::string missing_;
   int units_ = 0;
 };
 
-// One thread's work on an engine. nvJPEG prepares a state for one batch size, which takes
-// milliseconds, and again memory for each image when its sampling changes: so there are a few
-// sizes, each with a state for each kind of sampling, and an incomplete batch repeats its last
-// image.
+// One thread's work on an engine: two states of nvJPEG take turns, so that the processor reads one
+// batch while the engine decodes the other. nvJPEG is asked to set memory aside for the largest
+// image that a state may meet; without that it makes room for each image anew, and is four times
+// slower. So there are states for a few sizes of images.
 class JpegBatch {
  public:
+  static constexpr int kMostSide = 2048;  // pixels
+
   explicit JpegBatch(const JpegEngine& engine) : engine_(engine) {}
-  ~JpegBatch();
-  JpegBatch(const JpegBatch&) = delete;
-  JpegBatch& operator=(const JpegBatch&) = delete;
+
+  // Images whose longer side is `side` pixels go to the engine with others of the same class.
+  static std::size_t class_of(int side);
+  // Images of a class that are decoded together.
+  static std::size_t most(std::size_t size_class);
 
   struct Image {
     const std::uint8_t* data;
     std::size_t size;
     JpegPlanes planes;
   };
-  // Enqueues the decoding of the first of `images`, all of one `kind` of sampling, and returns how
-  // many that is; their host memory must stay until the stream is done with it. `*taken` false:
-  // nvJPEG refused one of these, and none of them is decoded. Throws Error(kInternal).
-  std::size_t decode(std::span<const Image> images, int kind, cudaStream_t stream, bool* taken);
+  // Enqueues the decoding of all images, 1 to most() of one class; waits while both states are
+  // busy. Their host memory must stay until the stream is done with it. False: nvJPEG refuses one
+  // of them, and none is decoded. Throws Error when the GPU fails.
+  bool decode(std::span<const Image> images, std::size_t size_class, cudaStream_t stream);
 
  private:
-  struct State {
-    void* state = nullptr;
-    bool prepared = false;
+  static constexpr std::size_t kClasses = 2;
+  class State;
+  struct StateDeleter {
+    void operator()(State* state) const;
   };
+  struct Turns {
+    std::array<std::unique_ptr<State, StateDeleter>, 2> states;
+    std::size_t next = 0;
+  };
+
   const JpegEngine& engine_;
-  std::map<std::pair<int, std::size_t>, State> states_;  // by kind and batch size
+  std::array<Turns, kClasses> classes_;
 };
 
 }  // namespace pronghorn::device::cuda

@@ -4,16 +4,12 @@
 // Neighbouring bands repeat the few source rows that they share.
 #include <cuda_runtime_api.h>
 
-#include <algorithm>
-
 #include "device/cuda/kernels/resize.h"
 
 namespace pronghorn::device::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kBand = 16;
-constexpr int kUsualShared = 32 << 10;  // several blocks of so much share a multiprocessor
 
 __global__ void __launch_bounds__(kThreads) resize(const ResizeJob* jobs, int side) {
   extern __shared__ std::uint8_t rows[];
@@ -43,22 +39,6 @@ __global__ void __launch_bounds__(kThreads) resize(const ResizeJob* jobs, int si
 }
 
 }  // namespace
-
-int resize_band(const TapAxis& y, int height, int side, int most_shared, int* shared) {
-  for (int band = std::min(kBand, side); band >= 1; band /= 2) {
-    int rows = 0;
-    for (int begin = 0; begin < side; begin += band) {
-      const int last = std::min(begin + band, side) - 1;
-      rows = std::max(rows, std::min(y.first[last] + y.taps, height) - y.first[begin]);
-    }
-    const std::int64_t bytes = std::int64_t{rows} * side * 3;
-    if (bytes <= std::min(kUsualShared, most_shared) || (band == 1 && bytes <= most_shared)) {
-      *shared = static_cast<int>(bytes);
-      return band;
-    }
-  }
-  return 0;
-}
 
 int prepare_resize(int most_shared) {
   return static_cast<int>(
