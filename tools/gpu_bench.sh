@@ -42,7 +42,6 @@ if wants peers; then
   fi
 fi
 if wants real; then
-  export PRONGHORN_DEVICE_INPUT=1
   # shellcheck disable=SC2086 # several options
   "$programs/pronghorn" bench --device cuda:0 --model "$model" --no-report \
     --json "$folder/$name-real.json" ${PRONGHORN_REAL:---batch 1,32,128 --seconds 6 --sustained 30}

@@ -205,12 +205,9 @@ ph_status ph_session_decoders(ph_session* session, char** json) {
     device::InputPath* const path = session->session->input_path();
     nlohmann::ordered_json decoders{{"engine", nullptr}, {"missing", ""}, {"resize", "processor"}};
     if (path == nullptr) {
-      const bool possible = session->session->device().input_path() != nullptr;
-      decoders["missing"] =
-          fmt::format(possible ? "device {} is kept from decoding, by PRONGHORN_DEVICE_INPUT=0 or by "
-                                 "a model whose input is not pixels"
-                               : "device {} takes no part in decoding",
-                      session->session->device().properties().name);
+      decoders["missing"] = fmt::format(
+          "device {} takes no part in decoding{}", session->session->device().properties().name,
+          runtime::device_input_wanted() ? "" : " with PRONGHORN_DEVICE_INPUT=0");
     } else {
       decoders["resize"] = "device";
       const std::string engine = path->engine();

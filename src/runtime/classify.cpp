@@ -30,19 +30,27 @@ class InOrder {
           const std::function<bool(const Result&)>& on_result)
       : session_(session), source_(source), window_(window), on_result_(on_result) {}
 
-  // Blocks while the chunk at `first` is too far ahead of what has been delivered.
+  // Blocks while the chunk at `first` is too far ahead of what has been delivered. Hands over what
+  // is next, unless another thread is at it, which then takes this chunk along.
   void deliver(std::int64_t first, Finished finished) {
     std::unique_lock lock(mutex_);
     moved_.wait(lock, [&] { return stopped_ || first < next_ + window_; });
     if (stopped_) return;
     waiting_.emplace(first, std::move(finished));
+    if (emitting_) return;
+    emitting_ = true;
     const auto begin = std::chrono::steady_clock::now();
     while (!waiting_.empty() && waiting_.begin()->first == next_ && !stopped_) {
       const auto node = waiting_.extract(waiting_.begin());
-      emit(node.key(), node.mapped());
+      lock.unlock();
+      const bool wanted = emit(node.key(), node.mapped());  // what it throws ends everything
+      lock.lock();
+      if (!wanted) refused_ = stopped_ = true;
+      next_ = node.key() + static_cast<std::int64_t>(node.mapped().slot.size());
+      moved_.notify_all();
     }
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    moved_.notify_all();
+    emitting_ = false;
   }
 
   void stop() {
@@ -63,7 +71,8 @@ class InOrder {
   }
 
  private:
-  void emit(std::int64_t first, const Finished& finished) {
+  // False: the caller wants no more.
+  bool emit(std::int64_t first, const Finished& finished) {
     for (std::size_t i = 0; i < finished.slot.size(); ++i) {
       Result result;
       result.index = first + static_cast<std::int64_t>(i);
@@ -73,12 +82,9 @@ class InOrder {
       if (finished.slot[i] >= 0) {
         result.outputs = finished.outputs.data() + finished.slot[i] * session_.classes();
       }
-      if (!on_result_(result)) {
-        refused_ = stopped_ = true;
-        return;
-      }
+      if (!on_result_(result)) return false;
     }
-    next_ = first + static_cast<std::int64_t>(finished.slot.size());
+    return true;
   }
 
   const Session& session_;
@@ -89,6 +95,7 @@ class InOrder {
   std::condition_variable moved_;
   std::map<std::int64_t, Finished> waiting_;
   std::int64_t next_ = 0;
+  bool emitting_ = false;  // a thread is in on_result
   bool stopped_ = false;
   bool refused_ = false;
   double seconds_ = 0;
@@ -148,13 +155,12 @@ image::PipelineStats classify(Session& session, const image::Source& source,
   PhotoLoaders loaders;
   if (path != nullptr || options.decode_only) {
     // A few images are decoded before an engine has begun.
-    const bool worth_it = path != nullptr && source.size() > (path->engine_started()
-                                                                  ? static_cast<std::int64_t>(threads)
-                                                                  : kWorthStarting);
+    const std::int64_t few =
+        path != nullptr && !path->engine_started() ? kWorthStarting : std::int64_t{threads};
     loaders = make_photo_loaders(path, {.resize = options.resize,
                                         .threads = pipeline.workers,
                                         .batch = options.batch,
-                                        .engine = options.engine && worth_it,
+                                        .engine = options.engine && source.size() > few,
                                         .decode_only = options.decode_only});
     pipeline.loaders = loaders.pointers();
     pipeline.workers = static_cast<int>(pipeline.loaders.size());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the time of photographs on a device with an input path goes: images per second of the
-// processor's decoders alone, the device's alone, both, both with the device's resize, and all of it
-// to scores. The lines take turns; images are kept in memory.
-// usage: photo_bench DEVICE MODEL SOURCE [seconds a line, default 3] [rounds, default 3]
+// processor's decoders alone, the device's alone, both, both with the device's resize, and all of
+// it to scores. The lines take turns; images are kept in memory. usage: photo_bench DEVICE MODEL
+// SOURCE [seconds a line, default 3] [rounds, default 3]
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -65,7 +65,8 @@ std::shared_ptr<const image::Source> in_memory(const std::string& path) {
   std::vector<image::Encoded> images;
   for (std::int64_t i = 0; i < source->size(); ++i) {
     const image::Encoded encoded = source->read(i);
-    auto owner = std::make_shared<std::vector<std::byte>>(encoded.bytes.begin(), encoded.bytes.end());
+    auto owner =
+        std::make_shared<std::vector<std::byte>>(encoded.bytes.begin(), encoded.bytes.end());
     names.push_back(source->name(i));
     images.push_back({base::Bytes(*owner), owner});
   }
@@ -76,8 +77,8 @@ void bench(const std::string& name, const std::string& model, const std::string&
            double seconds, int rounds) {
   const auto source = in_memory(images);
   const auto device = runtime::open_device(name);
-  runtime::Session session(std::make_shared<const graph::Graph>(import::import_model(model)), device,
-                           0);
+  runtime::Session session(std::make_shared<const graph::Graph>(import::import_model(model)),
+                           device, 0);
   device::InputPath* const path = session.input_path();
   if (path == nullptr) {
     base::fail(base::Status::kUnsupported, "device {} takes no part in decoding", name);
@@ -110,21 +111,21 @@ void bench(const std::string& name, const std::string& model, const std::string&
     add("both decode", {.threads = threads, .decode_only = true});
   }
   add("decode, resize", {.threads = threads});
-  lines.push_back({"all, to scores", [&](double limit) {
-                     const double rate = lines[lines.size() - 2].rates.back();
-                     const auto count = static_cast<std::int64_t>(rate * limit);
-                     const auto repeated =
-                         image::repeated_source(source, std::max<std::int64_t>(1000, count));
-                     return runtime::classify(
-                         session, *repeated, {.resize = resize, .batch = kBatch},
-                         [&](const runtime::Result& result) {
-                           if (result.outputs != nullptr) {
-                             runtime::top_k(result.outputs, session.classes(), 5);
-                           }
-                           return true;
-                         });
-                   },
-                   {}});
+  lines.push_back(
+      {"all, to scores",
+       [&](double limit) {
+         const double rate = lines[lines.size() - 2].rates.back();
+         const auto count = static_cast<std::int64_t>(rate * limit);
+         const auto repeated = image::repeated_source(source, std::max<std::int64_t>(1000, count));
+         return runtime::classify(session, *repeated, {.resize = resize, .batch = kBatch},
+                                  [&](const runtime::Result& result) {
+                                    if (result.outputs != nullptr) {
+                                      runtime::top_k(result.outputs, session.classes(), 5);
+                                    }
+                                    return true;
+                                  });
+       },
+       {}});
   for (Line& line : lines) run(line, 0.2 * seconds);  // warm up
   for (Line& line : lines) line.rates.clear();
   fmt::print("\n");

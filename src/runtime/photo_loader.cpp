@@ -13,14 +13,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A processor thread is done with so many in some 50 ms; the device infers them nearly as fast, an
-// image, as it does more.
-constexpr int kProcessorChunk = 32;
-constexpr int kEngineChunk = 112;  // at a lane of the engine's, at a time
+// A processor thread is done with so many in some 100 ms: what a chunk costs beside its images then
+// does not count. Towards the end of a source chunks shrink.
+constexpr int kProcessorChunk = 64;
+constexpr int kEngineChunk = 112;         // at a lane of the engine's, at a time
 constexpr std::size_t kEngineRounds = 8;  // are given to the engine at once
 constexpr int kEngineCores = 2;
 constexpr double kEngineLikelyRate = 20;  // processor threads that a lane of an engine is worth
-constexpr std::size_t kMostTaps = 256;   // sizes of photographs whose taps are kept
+constexpr std::size_t kMostTaps = 256;    // sizes of photographs whose taps are kept
 
 // Adds the time until it goes away.
 class Stopwatch {
@@ -239,8 +239,8 @@ class PhotoLoader : public image::Loader {
   std::vector<std::uint8_t> own_;  // decode_only without a lane
 };
 
-// Hands the JPEGs that the engine takes to it, so many at once, while it goes through the chunk; then
-// it decodes the others itself, and the engine goes on beside.
+// Hands the JPEGs that the engine takes to it, so many at once, while it goes through the chunk;
+// then it decodes the others itself, and the engine goes on beside.
 class EngineLoader final : public PhotoLoader {
  public:
   EngineLoader(device::InputPath& path, std::shared_ptr<device::InputLane> lane,

@@ -33,20 +33,24 @@ inline std::vector<ByteVector> all_kinds() {
   for (const auto& [h, v] : {std::pair{1, 1}, {2, 1}, {2, 2}, {1, 2}}) {
     for (const auto& [width, height] :
          {std::pair{16, 16}, {17, 33}, {64, 48}, {75, 50}, {121, 201}, {15, 40}, {500, 375}}) {
-      all.push_back(image::testing::jpeg(image::testing::picture(width, height, static_cast<unsigned>(width + h)),
-                         {.quality = 95, .h_samples = h, .v_samples = v}));
-      all.push_back(image::testing::jpeg(image::testing::noise(width, height, 7), {.h_samples = h, .v_samples = v}));
+      all.push_back(image::testing::jpeg(
+          image::testing::picture(width, height, static_cast<unsigned>(width + h)),
+          {.quality = 95, .h_samples = h, .v_samples = v}));
+      all.push_back(image::testing::jpeg(image::testing::noise(width, height, 7),
+                                         {.h_samples = h, .v_samples = v}));
     }
   }
   all.push_back(image::testing::jpeg(image::testing::picture(90, 60), {.gray = true}));
   all.push_back(image::testing::jpeg(image::testing::picture(90, 60), {.progressive = true}));
   for (int orientation = 1; orientation <= 8; ++orientation) {
-    all.push_back(image::testing::jpeg(image::testing::picture(70, 44), {.orientation = orientation}));
+    all.push_back(
+        image::testing::jpeg(image::testing::picture(70, 44), {.orientation = orientation}));
   }
   all.push_back(image::testing::png(image::testing::picture(40, 30)));
   all.push_back(image::testing::png(image::testing::picture(300, 20)));
   all.push_back(cut(image::testing::jpeg(image::testing::picture(80, 80)), 0.5));
-  all.push_back(cut(image::testing::jpeg(image::testing::picture(80, 80), {.progressive = true}), 0.6));
+  all.push_back(
+      cut(image::testing::jpeg(image::testing::picture(80, 80), {.progressive = true}), 0.6));
   all.push_back(cut(image::testing::jpeg(image::testing::picture(80, 80)), 0.02));
   for (const double share : {0.5, 0.9, 0.97, 0.995})
     all.push_back(cut(image::testing::jpeg(image::testing::picture(90, 300)), share));
@@ -85,31 +89,31 @@ inline Judged judge(
   const PhotoLoaders loaders = make_photo_loaders(&path, options);
   std::mutex mutex;
   std::set<std::int64_t> seen;
-  judged.stats = image::run(
-      source, {.resize = options.resize, .limits = {}, .loaders = loaders.pointers()},
-      [&](const image::Chunk& chunk) {
-        const std::vector<std::uint8_t> got = fetch(chunk.pixels);
-        for (std::size_t i = 0; i < chunk.slot.size(); ++i) {
-          const std::int64_t index = chunk.first + static_cast<std::int64_t>(i);
-          std::vector<std::uint8_t> expected(bytes);
-          std::string error;
-          try {
-            image::load(source.read(index).bytes, source.name(index), options.resize,
-                        expected.data());
-          } catch (const base::Error& e) {
-            error = e.what();
-          }
-          const std::lock_guard lock(mutex);
-          EXPECT_TRUE(seen.insert(index).second) << index;
-          EXPECT_EQ(chunk.error[i], error) << index;
-          EXPECT_EQ(chunk.slot[i] < 0, !error.empty()) << index;
-          if (chunk.slot[i] < 0) continue;
-          if (std::memcmp(got.data() + bytes * static_cast<std::size_t>(chunk.slot[i]),
-                          expected.data(), bytes) != 0) {
-            judged.other_pixels.insert(index);
-          }
-        }
-      });
+  judged.stats =
+      image::run(source, {.resize = options.resize, .limits = {}, .loaders = loaders.pointers()},
+                 [&](const image::Chunk& chunk) {
+                   const std::vector<std::uint8_t> got = fetch(chunk.pixels);
+                   for (std::size_t i = 0; i < chunk.slot.size(); ++i) {
+                     const std::int64_t index = chunk.first + static_cast<std::int64_t>(i);
+                     std::vector<std::uint8_t> expected(bytes);
+                     std::string error;
+                     try {
+                       image::load(source.read(index).bytes, source.name(index), options.resize,
+                                   expected.data());
+                     } catch (const base::Error& e) {
+                       error = e.what();
+                     }
+                     const std::lock_guard lock(mutex);
+                     EXPECT_TRUE(seen.insert(index).second) << index;
+                     EXPECT_EQ(chunk.error[i], error) << index;
+                     EXPECT_EQ(chunk.slot[i] < 0, !error.empty()) << index;
+                     if (chunk.slot[i] < 0) continue;
+                     if (std::memcmp(got.data() + bytes * static_cast<std::size_t>(chunk.slot[i]),
+                                     expected.data(), bytes) != 0) {
+                       judged.other_pixels.insert(index);
+                     }
+                   }
+                 });
   EXPECT_EQ(static_cast<std::int64_t>(seen.size()), source.size());
   EXPECT_EQ(judged.stats.images, source.size());
   return judged;

@@ -38,12 +38,6 @@ void apply_preprocess(const graph::Preprocess& p, const std::uint8_t* pixels, st
   }
 }
 
-// PRONGHORN_DEVICE_INPUT=0: the processor decodes and resizes, whatever the device could do.
-bool device_input_wanted() {
-  const char* wanted = std::getenv("PRONGHORN_DEVICE_INPUT");
-  return wanted == nullptr || std::string_view(wanted) != "0";
-}
-
 void check_batch(std::int64_t batch) {
   if (batch < 1 || batch > (1 << 20)) {
     base::fail(base::Status::kInvalidArgument, "batch is {}; 1 to {}", batch, 1 << 20);
@@ -51,6 +45,11 @@ void check_batch(std::int64_t batch) {
 }
 
 }  // namespace
+
+bool device_input_wanted() {
+  const char* wanted = std::getenv("PRONGHORN_DEVICE_INPUT");
+  return wanted == nullptr || std::string_view(wanted) != "0";
+}
 
 Session::Session(std::shared_ptr<const graph::Graph> model, std::shared_ptr<device::Device> device,
                  int threads, device::Hint hint, device::Precision precision)

@@ -50,7 +50,7 @@ class Session {
                                             float* outputs, int threads = 0);
 
   // The device's part in a photograph's way to this model's input; nullptr: it has none, or
-  // PRONGHORN_DEVICE_INPUT is not 1 in the environment.
+  // device_input_wanted() is false.
   device::InputPath* input_path();
 
   // `inputs`: batch float32 NHWC tensors as the graph takes them. Throws Error(kUnsupported) when
@@ -104,6 +104,10 @@ class Session {
   bool stop_ = false;
   std::thread server_;
 };
+
+// False with PRONGHORN_DEVICE_INPUT=0 in the environment: the processor decodes and resizes
+// photographs, whatever the device could do of it.
+bool device_input_wanted();
 
 // One classified photograph. Pointers live until the callback returns.
 struct Result {

@@ -15,7 +15,7 @@ namespace pronghorn::emulated {
 
 struct Settings {
   std::atomic<bool> engine{true};
-  std::atomic<int> refuse_every{0};   // of the images given to the engine, by their size; 0: none
+  std::atomic<int> refuse_every{0};    // of the images given to the engine, by their size; 0: none
   std::atomic<bool> no_memory{false};  // for the engine
   std::atomic<int> fails_after{-1};    // so many more launches, copies and decodings; -1: never
 };
@@ -27,10 +27,10 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
 
 // Since the program's start.
 struct Counts {
-  std::atomic<std::int64_t> decoded{0};   // by the engine
-  std::atomic<std::int64_t> batches{0};   // that the engine took
-  std::atomic<std::int64_t> misused{0};   // calls that nvJPEG does not allow
-  std::atomic<std::int64_t> allocated{0}; // pieces of memory that were not given back
+  std::atomic<std::int64_t> decoded{0};    // by the engine
+  std::atomic<std::int64_t> batches{0};    // that the engine took
+  std::atomic<std::int64_t> misused{0};    // calls that nvJPEG does not allow
+  std::atomic<std::int64_t> allocated{0};  // pieces of memory that were not given back
 };
 Counts& counts();
 

@@ -46,8 +46,7 @@ void decode_one(const std::uint8_t* data, std::size_t size, const device::cuda::
     const image::PhotoLayout::Plane& plane = layout.planes[static_cast<std::size_t>(i)];
     for (int row = 0; row < plane.height; ++row) {
       const auto at = static_cast<std::size_t>(row);
-      std::memcpy(to.channel[i] + to.pitch[i] * at,
-                  planes.data() + plane.offset + plane.pitch * at,
+      std::memcpy(to.channel[i] + to.pitch[i] * at, planes.data() + plane.offset + plane.pitch * at,
                   static_cast<std::size_t>(plane.width));
     }
   }
@@ -68,10 +67,8 @@ int decode(void*, void* handle, const std::uint8_t* const* data, const std::size
   }
   ++state.busy;
   for (int i = 0; i < state.batch; ++i) {
-    const cudaError_t status =
-        enqueue(stream, [from = data[i], size = sizes[i], to = planes[i]] {
-          decode_one(from, size, to);
-        });
+    const cudaError_t status = enqueue(
+        stream, [from = data[i], size = sizes[i], to = planes[i]] { decode_one(from, size, to); });
     if (status != cudaSuccess) return kRefused;
   }
   ++counts().batches;

@@ -105,11 +105,18 @@ TEST_F(EmulatedCuda, WithoutAnEngineTheProcessorDecodes) {
 // Images of every class of sizes, more than a lane's memory holds at once.
 TEST_F(EmulatedCuda, LargeAndSmallOnes) {
   std::vector<ByteVector> all;
-  for (const auto& [width, height] : {std::pair{1000, 40}, {1024, 64}, {1025, 32}, {40, 2048},
-                                      {2048, 48}, {16, 2048}, {32, 2049}, {48, 48}}) {
+  for (const auto& [width, height] : {std::pair{1000, 40},
+                                      {1024, 64},
+                                      {1025, 32},
+                                      {40, 2048},
+                                      {2048, 48},
+                                      {16, 2048},
+                                      {32, 2049},
+                                      {48, 48}}) {
     for (unsigned seed = 0; seed < 5; ++seed) {
       const int samples = 1 + static_cast<int>(seed % 2);
-      all.push_back(jpeg(picture(width, height, seed), {.h_samples = samples, .v_samples = samples}));
+      all.push_back(
+          jpeg(picture(width, height, seed), {.h_samples = samples, .v_samples = samples}));
     }
   }
   const std::shared_ptr<const image::Source> once = source_of(all);
@@ -200,14 +207,13 @@ using Answers = std::vector<std::pair<std::string, std::vector<float>>>;
 
 Answers answers(runtime::Session& session, const image::Source& source, int batch) {
   Answers all;
-  runtime::classify(session, source,
-                    {.resize = image::parse_resize("direct:24"), .batch = batch},
+  runtime::classify(session, source, {.resize = image::parse_resize("direct:24"), .batch = batch},
                     [&](const runtime::Result& result) {
                       EXPECT_EQ(result.index, static_cast<std::int64_t>(all.size()));
-                      all.emplace_back(result.error,
-                                       result.outputs == nullptr
-                                           ? std::vector<float>()
-                                           : std::vector<float>(result.outputs, result.outputs + 3));
+                      all.emplace_back(result.error, result.outputs == nullptr
+                                                         ? std::vector<float>()
+                                                         : std::vector<float>(result.outputs,
+                                                                              result.outputs + 3));
                       return true;
                     });
   return all;

@@ -266,8 +266,8 @@ class CudaInputPath::Lane final : public InputLane {
     if (planes_used_ + bytes > planes_.size()) {
       wait_for_all();
       if (planes_.size() < std::max(bytes, kMostPlanes)) {
-        const std::size_t size = std::max(
-            bytes, std::min(kMostPlanes, std::max(2 * planes_.size(), kUsualPlanes)));
+        const std::size_t size =
+            std::max(bytes, std::min(kMostPlanes, std::max(2 * planes_.size(), kUsualPlanes)));
         planes_ = Memory();
         planes_ = Memory(size, Where::kDevice);
       }

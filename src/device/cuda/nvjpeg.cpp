@@ -73,8 +73,8 @@ class JpegBatch::State {
       sizes.push_back(image.size);
       planes.push_back(image.planes);
     }
-    const int status = nvjpeg_library().decode(handle_, state_, data.data(), sizes.data(),
-                                               planes.data(), stream);
+    const int status =
+        nvjpeg_library().decode(handle_, state_, data.data(), sizes.data(), planes.data(), stream);
     done_.record(stream);            // of a refused batch a part may be under way
     if (status != 0) prepared_ = 0;  // and the state has to be prepared anew
     return status == 0;
@@ -120,8 +120,7 @@ std::size_t JpegBatch::most(std::size_t size_class) {
   return static_cast<std::size_t>(kSizeClasses[size_class].most);
 }
 
-bool JpegBatch::decode(std::span<const Image> images, std::size_t size_class,
-                       cudaStream_t stream) {
+bool JpegBatch::decode(std::span<const Image> images, std::size_t size_class, cudaStream_t stream) {
   static_assert(kClasses == std::size(kSizeClasses));
   Turns& turns = classes_[size_class];
   auto& state = turns.states[turns.next];

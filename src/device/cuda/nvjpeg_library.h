@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is used of libnvjpeg, as nvjpeg.h of CUDA 12 and 13 declares it, looked up at run time: it is
-// a part of the CUDA toolkit, not of the driver. Functions return an nvjpegStatus_t, 0 for success.
+// What is used of libnvjpeg, as nvjpeg.h of CUDA 12 and 13 declares it, looked up at run time: it
+// is a part of the CUDA toolkit, not of the driver. Functions return an nvjpegStatus_t, 0 for
+// success.
 #pragma once
 
 #include <cuda_runtime_api.h>
