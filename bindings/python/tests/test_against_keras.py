@@ -55,7 +55,10 @@ def test_loading_images_is_the_same(folder):
 
 def test_folders_are_read_alike(folder):
     options = {"image_size": (20, 24), "shuffle": False, "batch_size": 4}
-    theirs = keras.utils.image_dataset_from_directory(folder, **options)
+    try:
+        theirs = keras.utils.image_dataset_from_directory(folder, **options)
+    except ImportError:  # before 3.13 whatever the backend is
+        pytest.skip("this Keras reads folders with TensorFlow")
     ours = utils.image_dataset_from_directory(folder, **options)
     assert ours.class_names == theirs.class_names and ours.file_paths == theirs.file_paths
     for (x, y), (want_x, want_y) in zip(ours, theirs):

@@ -52,7 +52,7 @@ def test_features(folder, tmp_path, capsys):
 
 
 def test_digits_with_and_without_the_hook(tmp_path):
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", minversion="1.9")
     program = str(EXAMPLES / "digits.py")
     report = tmp_path / "report.json"
     said = [subprocess.run([sys.executable, *command, program], capture_output=True, text=True,

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-sklearn = pytest.importorskip("sklearn")
+sklearn = pytest.importorskip("sklearn", minversion="1.9")
 
 import scipy.sparse as sp  # noqa: E402
 from sklearn import cluster, linear_model, naive_bayes  # noqa: E402

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn")
+pytest.importorskip("sklearn", minversion="1.9")
 
 from sklearn import cluster, linear_model, naive_bayes  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytest.importorskip("sklearn")
+pytest.importorskip("sklearn", minversion="1.9")
 
 PROGRAM = """if True:
     import json, sys

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-sklearn = pytest.importorskip("sklearn")
+sklearn = pytest.importorskip("sklearn", minversion="1.9")
 
 MODULES = ["sklearn.linear_model.tests.test_logistic", "sklearn.cluster.tests.test_k_means",
            "sklearn.tests.test_naive_bayes"]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What programs write, for mypy --strict: nothing here may be untyped. Not run; test_types.py checks it."""
 
+from typing import Any
+
 import numpy as np
 
 import pronghorn
@@ -15,8 +17,8 @@ def core(path: str) -> list[str]:
     model = pronghorn.Model(path).with_labels(["a", "b"])
     height: int = model.input_shape[0]
     with pronghorn.Session(model, device="cpu", threads=2) as session:
-        scores: np.ndarray = session.run(np.zeros((1, height, height, 3), np.uint8))
-        later: np.ndarray = session.submit(np.zeros((height, height, 3), np.uint8)).result()
+        scores: np.ndarray[Any, Any] = session.run(np.zeros((1, height, height, 3), np.uint8))
+        later: np.ndarray[Any, Any] = session.submit(np.zeros((height, height, 3), np.uint8)).result()
         names = [r.top[0].label for r in session.classify(path, batch=4, strict=True)]
         names += [node["kernel"] for node in session.profile()]
         device: pronghorn.Device = session.device

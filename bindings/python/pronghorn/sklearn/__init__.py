@@ -13,6 +13,21 @@ class. `python -m pronghorn program.py` does the same to an existing program. `l
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+
+# Methods are replaced that call scikit-learn's private functions, as they are since this release.
+_LEAST = (1, 9)
+
+def _refuse_older() -> None:
+    try:
+        found = importlib.metadata.version("scikit-learn")
+    except importlib.metadata.PackageNotFoundError:
+        return  # files are read and written without it
+    if tuple(int(part) for part in found.split(".")[:2]) < _LEAST:
+        raise ImportError("scikit-learn {}.{} or newer is accepted, not {}".format(*_LEAST, found))
+
+
+_refuse_older()
 
 # The module that has an estimator's ORIGINALS and METHODS; it imports scikit-learn's module of the
 # estimator, so it is imported when the estimator is asked for.
