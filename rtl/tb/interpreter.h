@@ -51,6 +51,9 @@ class Interpreter {
     }
   }
 
+  const std::int8_t* weights() const { return w_.data(); }
+  const std::int8_t* constants() const { return constants_.data(); }
+
  private:
   static std::int64_t field(std::uint64_t word, int low, int bits) {
     return static_cast<std::int64_t>((word >> low) & ((std::uint64_t{1} << bits) - 1));
@@ -77,6 +80,7 @@ class Interpreter {
         base[field(w[2], 48, 2)] + static_cast<std::size_t>(field(w[2], 0, 48));
     const std::size_t inside = static_cast<std::size_t>(field(w[3], 16, 16)) * bytes;
     const std::size_t size = static_cast<std::size_t>(field(w[3], 32, 32)) * bytes;
+    if (size == 0) return;
     std::vector<std::int8_t>& array = target == 2 ? w_ : target == 3 ? constants_ : m_[target];
     if (load)
       std::memcpy(&array.at(inside + size - 1) - size + 1, &memory[outside], size);
@@ -107,7 +111,7 @@ class Interpreter {
           }
   }
 
-  void constants(std::int64_t word, int i, std::int32_t& bias, float& m) const {
+  void constant(std::int64_t word, int i, std::int32_t& bias, float& m) const {
     const std::size_t offset =
         static_cast<std::size_t>(word) * word_bytes(3) + static_cast<std::size_t>(i) * 8;
     std::memcpy(&bias, &constants_.at(offset), 4);
@@ -161,7 +165,7 @@ class Interpreter {
             float m = 0;
             for (std::int64_t p = 0; p < (taps - 1) * px + last_px; ++p)
               acc += at(src_mem, (src_row + g * src_gs) * px + src_bank + n * step + p, i);
-            constants(c_addr + g, i, bias, m);
+            constant(c_addr + g, i, bias, m);
             results.push_back({dst_mem, (dst_row + g * dst_gs) * px + dst_bank + n, i,
                                static_cast<std::int8_t>(arith::requantize(
                                    acc + bias, m, static_cast<std::int32_t>(z), range))});
@@ -212,7 +216,7 @@ class Interpreter {
                                static_cast<std::int8_t>(largest)});
             continue;
           }
-          constants(c_addr + j, i, bias, m);
+          constant(c_addr + j, i, bias, m);
           acc += bias;
           if (logits) {
             const float logit = arith::dequantize(acc, m, 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole overlay: random command streams with every AXI channel stalling at random, compared
 // byte by byte with tb/interpreter.h; registers, errors and the interrupt.
+#include "Vpronghorn.h"
 #include "interpreter.h"
 #include "random_program.h"
 #include "system.h"
@@ -24,7 +25,7 @@ void random_streams(std::mt19937_64& random, int programs, int commands) {
     const std::size_t output = program_at + 65536;
     std::vector<std::uint8_t> memory(output + program.stored_bytes() + 4096);
     program.build(memory, program_at, commands);
-    bench::System system(c, memory.size(), stall, own());
+    bench::System<Vpronghorn> system(c, memory.size(), stall, own());
     system.axi.memory = memory;
     const std::uint64_t base[3] = {0, 64, output};
     bench::check(
@@ -50,7 +51,7 @@ void random_streams(std::mt19937_64& random, int programs, int commands) {
 
 void registers_and_errors() {
   const auto& c = configuration();
-  bench::System system(c, 1 << 16, 0.5, 1);
+  bench::System<Vpronghorn> system(c, 1 << 16, 0.5, 1);
   bench::check(system.read(0x48) == c.id, "id %08x", system.read(0x48));
   bench::check((system.read(0x00) & 15) == 12, "not idle after reset");
   for (unsigned r = 0x10; r <= 0x30; r += 4) system.write(r, r * 0x01010101u);

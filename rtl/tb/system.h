@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Verilated overlay with a memory behind its AXI4 port that stalls every channel at random, and
-// a host that talks to its registers.
+// A Verilated module with the overlay's bus ports, a memory behind its AXI4 port that stalls every
+// channel at random, and a host that talks to its registers.
 #pragma once
 
 #include <functional>
 
-#include "Vpronghorn.h"
 #include "axi_memory.h"
 #include "fpga_configurations.h"
 
 namespace bench {
 
+template <typename Top>
 class System {
  public:
   // stall: how often each channel is not ready, 0 to 1.
@@ -79,8 +79,8 @@ class System {
 
   std::uint64_t cycles() { return read(0x40) | static_cast<std::uint64_t>(read(0x44)) << 32; }
 
-  Vpronghorn top;
-  AxiMemory<Vpronghorn> axi;
+  Top top;
+  AxiMemory<Top> axi;
 
   void cycle() {
     // What the memory offers was settled before the edge; what is taken is known at the edge.

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "Vpronghorn.h"
 #include "Vpronghorn___024root.h"
 #include "base/error.h"
 #include "device/fpga/port.h"
@@ -67,7 +68,7 @@ class VerilatedPort : public pronghorn::device::fpga::Port {
 
  private:
   static constexpr std::int64_t kLimit = 200'000'000;
-  System system_;
+  System<Vpronghorn> system_;
 };
 
 }  // namespace bench
