@@ -44,8 +44,11 @@ module image_spreader (
   logic               busy_q;
   logic [15:0]        left_q;       // positions of the row not yet written, this tile's included
   logic [2:0]         group_q;
-  logic [15:0]        dst_q, row_start_q, even_row_q, tile_row_q;
-  logic [BankBits-1:0] bank_q, even_bank_q;
+  logic [15:0]        dst_q, tile_row_q;
+  logic [BankBits-1:0] bank_q;
+  // Where an even row begins; the odd row beside it; the next pair's even row.
+  logic [15:0]        even_row_q, odd_row_q, after_row_q;
+  logic [BankBits-1:0] even_bank_q, odd_bank_q, after_bank_q;
   logic               odd_q;
   logic               tile_end, row_end, take;
 
@@ -99,23 +102,15 @@ module image_spreader (
       left_q  <= positions_i;
       last_tile_q <= positions_i <= 16'(PX);
       // An even row begins where the pair of rows does, an odd one in the other plane.
-      if (two_planes_i && !odd_q) begin
-        {dst_q, bank_q} <= {even_row_q, even_bank_q};
-        tile_row_q      <= even_row_q;
-      end else if (two_planes_i) begin
-        {dst_q, bank_q} <= advance(even_row_q + plane_row_i, even_bank_q, plane_bank_i);
-        tile_row_q      <= row_start_q;
-      end else begin
-        {dst_q, bank_q} <= {even_row_q, even_bank_q};
-        tile_row_q      <= even_row_q;
-      end
-      odd_q <= two_planes_i && !odd_q;
-      if (!two_planes_i || odd_q) begin
-        {even_row_q, even_bank_q} <= advance(even_row_q + line_rows_i, even_bank_q, line_banks_i);
-      end
+      dst_q      <= odd_q ? odd_row_q : even_row_q;
+      tile_row_q <= odd_q ? odd_row_q : even_row_q;
+      bank_q     <= odd_q ? odd_bank_q : even_bank_q;
+      odd_q      <= two_planes_i && !odd_q;
+      if (!two_planes_i || odd_q) {even_row_q, even_bank_q} <= {after_row_q, after_bank_q};
     end
-    // Row of the odd plane's start, ready before it is needed.
-    row_start_q <= 16'(advance(even_row_q + plane_row_i, even_bank_q, plane_bank_i) >> BankBits);
+    // Two rows are taken at least two cycles apart: known when they are needed.
+    {odd_row_q, odd_bank_q}     <= advance(even_row_q + plane_row_i, even_bank_q, plane_bank_i);
+    {after_row_q, after_bank_q} <= advance(even_row_q + line_rows_i, even_bank_q, line_banks_i);
     if (start_i) begin
       rows_left_q <= rows_i;
       more_q      <= 1'b1;

@@ -63,6 +63,11 @@ module sequencer (
   logic [15:0] base_q, group_q, weight_q;
   logic [BankBits-1:0] bank_q;
   logic        loading_q;
+  // From one tile of pixels to the next: a row, or an image of AVERAGE; the bank's next value below and past PX.
+  logic [15:0]       step_row_q;
+  logic [BankBits:0] step_bank_q, step_over_q, bank_sum, bank_over;
+  assign bank_sum  = {1'b0, bank_q} + step_bank_q;
+  assign bank_over = {1'b0, bank_q} + step_over_q;
 
   // The previous command's progress: tiles of pixels that have landed.
   logic [1:0][15:0]   landed_q;
@@ -113,7 +118,10 @@ module sequencer (
     if (!free_q) busy_q <= busy_q - 8'd1;
     if (busy_q == 8'd1) free_q <= 1'b1;
     loading_q <= 1'b0;
-    one_tile_q <= c.tiles == 16'd1;
+    one_tile_q  <= c.tiles == 16'd1;
+    step_row_q  <= average ? c.step_row : 16'd1;
+    step_bank_q <= average ? (BankBits + 1)'(c.step_bank) : '0;
+    step_over_q <= (average ? (BankBits + 1)'(c.step_bank) : '0) - (BankBits + 1)'(PX);
 
     if (start_o) begin
       active_q  <= 1'b1;
@@ -176,8 +184,8 @@ module sequencer (
       pixels_last_q  <= next_is_last_o;
       next_is_last_o <= left_q == 16'd2;
       first_pixels_q <= 1'b0;
-      if (average) {base_q, bank_q} <= advance(base_q + c.step_row, bank_q, BankBits'(c.step_bank));
-      else base_q <= base_q + 16'd1;
+      base_q <= base_q + step_row_q + {15'd0, !bank_over[BankBits]};
+      bank_q <= bank_over[BankBits] ? bank_sum[BankBits-1:0] : bank_over[BankBits-1:0];
     end
     if (start_o || pixels_end) begin
       spacing_q <= c.planes ? 3'd5 : c.pad_check ? 3'd3 : 3'd0;

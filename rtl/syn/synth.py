@@ -45,7 +45,8 @@ PIECES = ("registers", "core", "axi_reader", "dispatch", "loader", "image_spread
           "mac_tile", "pixel_feed", "weight_feed", "vector_unit", "lanes", "requantize_column", "float_lane",
           "zero_product", "activation_memory", "rotate", "activation_bank", "weight_memory", "constant_memory")
 # module -> (parameter, the two widths): each is a part of its own and so many slices that are alike.
-SLICES = {"requantize_column": ("Lanes", 1, 2), "rotate": ("Width", 8, 16), "weight_memory": ("Width", 72, 144)}
+SLICES = {"requantize_column": ("Lanes", 1, 2), "rotate": ("Width", 8, 16), "weight_memory": ("Width", 72, 144),
+          "vector_unit": ("Channels", 2, 4)}
 KINDS = ("dsp", "uram", "bram", "lut", "ff", "carry4")
 
 
@@ -117,7 +118,7 @@ class Synthesis:
     def measured(self, piece):
         """The pieces that have to be synthesized for one."""
         module, parameters = piece
-        if module not in SLICES:
+        if module not in SLICES or SLICES[module][0] not in dict(parameters):
             return [piece]
         name, *widths = SLICES[module]
         return [(module, tuple(sorted({**dict(parameters), name: w}.items()))) for w in widths]

@@ -45,6 +45,8 @@ class Builder {
         y = conv(y, wide, 3, stride_first ? 1 : stride, DType::kU8, true);
         x = chance() ? conv(y, out, 1, 1, DType::kU8, true, side)
                      : add(conv(y, out, 1, 1, DType::kS8, false), side);
+        // A branch of one convolution: its residual is its own source.
+        if (chance()) x = conv(x, out, chance() ? 1 : 3, 1, DType::kU8, true, x);
       }
     }
     const graph::Shape& s = g_.value(x).shape;

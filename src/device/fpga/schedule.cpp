@@ -209,6 +209,19 @@ class Scheduler {
     push(step);
   }
 
+  // A residual that is its step's source as well is copied: the two are read from different memories.
+  int copy_of(int source, int node) {
+    Step step;
+    step.opcode = Opcode::kAdd;
+    step.node = node;
+    step.src = source;
+    step.relayout = true;
+    const TensorPlan from = tensor(source);
+    step.dst = add_tensor(from.value, from.layout, from.groups);
+    push(step);
+    return step.dst;
+  }
+
   void push(const Step& step) {
     const int index = static_cast<int>(s_.steps.size());
     for (const int t : {step.src, step.res, step.buffer}) {
@@ -261,6 +274,8 @@ class Scheduler {
         step.opcode = Opcode::kAdd;
         if (node.op == Op::kQAdd) step.res = tensor_for(node.inputs[1], false);
     }
+
+    if (step.res == step.src) step.res = copy_of(step.src, n);
 
     // The grid of the result.
     int grid_width = src.grid_width;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes colours.onnx: a 32 x 32 float network that tells red, green, blue and gray pictures apart.
+"""Makes colours.onnx, a 32 x 32 float network that tells red, green, blue and gray pictures apart, and
+colours28.onnx, the same for 28 x 28 pictures: what the smallest FPGA configuration averages over.
 
 Its weights are written by hand, so that the tests know the right answers: a 3 x 3 convolution finds
 differences of colour, a residual branch adds a little seeded noise, the classifier sums them up.
@@ -39,11 +40,12 @@ nodes = [
     helper.make_node("Flatten", ["f"], ["g"], "flatten"),
     helper.make_node("Gemm", ["g", "head", "head_bias"], ["logits"], "classifier", transB=1),
 ]
-graph = helper.make_graph(
-    nodes, "colours",
-    [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, 32, 32])],
-    [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 4])],
-    [numpy_helper.from_array(value, name) for name, value in weights.items()])
-model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
-onnx.checker.check_model(model)
-onnx.save(model, pathlib.Path(__file__).with_name("colours.onnx"))
+for name, size in (("colours", 32), ("colours28", 28)):
+    graph = helper.make_graph(
+        nodes, "colours",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, size, size])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 4])],
+        [numpy_helper.from_array(value, key) for key, value in weights.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
+    onnx.checker.check_model(model)
+    onnx.save(model, pathlib.Path(__file__).with_name(f"{name}.onnx"))
