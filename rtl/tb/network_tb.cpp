@@ -45,7 +45,7 @@ std::vector<std::byte> reference(const std::shared_ptr<const graph::Graph>& g, c
 
 // Of short commands a few cycles are more than 1 %; more where a command waits for a load, whose
 // cycles the model only estimates.
-constexpr std::int64_t kFewCycles = 4, kLoadCycles = 16;
+constexpr std::int64_t kFewCycles = 4, kLoadCycles = 24;
 
 // One COMPUTE command: from the completion of the one before to its own.
 struct Layer {
