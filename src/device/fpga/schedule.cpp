@@ -209,7 +209,8 @@ class Scheduler {
     push(step);
   }
 
-  // A residual that is its step's source as well is copied: the two are read from different memories.
+  // A residual that is its step's source as well is copied: the two are read from different
+  // memories.
   int copy_of(int source, int node) {
     Step step;
     step.opcode = Opcode::kAdd;
