@@ -29,7 +29,9 @@ struct CudaProgram::Context {
   std::vector<std::byte*> slots;
   std::map<int, GraphHandle> graphs;  // by images
   std::map<int, int> seen;
-  std::vector<cudaEvent_t> marks;            // when profiling: before the first step and after each
+  // When profiling: before the first step and after each, then before and after the copy in, after
+  // the copy out.
+  std::vector<cudaEvent_t> marks;
   std::shared_ptr<const Schedule> profiled;  // null: not
 
   ~Context() {
@@ -107,6 +109,8 @@ CudaProgram::CudaProgram(std::shared_ptr<const Plan> plan, const std::vector<int
     gpus_.push_back(std::move(gpu));
   }
   for (const Step& step : plan_->steps) times_.push_back({step.node, step.kernel, 0, 0});
+  times_.push_back({"copy to the device", "copy", 0, 0});
+  times_.push_back({"copy from the device", "copy", 0, 0});
 }
 
 CudaProgram::~CudaProgram() {
@@ -191,10 +195,15 @@ std::shared_ptr<CudaProgram::Chunk> CudaProgram::start(const Submission& submiss
   chunk->first = first;
   chunk->outputs.assign(submission.outputs.begin(), submission.outputs.end());
   auto context = lease(gpu, *schedule);
+  context->profiled = profiling_ ? schedule : nullptr;
+  const std::size_t steps = plan_->steps.size();
   try {
+    mark(*context, steps + 1);
     copy_in(*context, *schedule, submission, first);
+    mark(*context, steps + 2);
     enqueue(gpu, *context, schedule);
     copy_out(*context, *schedule, *chunk);
+    mark(*context, steps + 3);
     check(cudaEventRecord(context->done.get(), context->stream.get()), "an event");
   } catch (...) {
     cudaStreamSynchronize(context->stream.get());
@@ -305,21 +314,20 @@ void CudaProgram::copy_in(Context& context, const Schedule& schedule, const Subm
 void CudaProgram::enqueue(Gpu& gpu, Context& context,
                           const std::shared_ptr<const Schedule>& shared) {
   const Schedule& schedule = *shared;
-  context.profiled = profiling_ ? shared : nullptr;
   context.slots.clear();
   for (const std::int64_t offset : schedule.offset) {
     context.slots.push_back(offset < 0 ? nullptr : context.arena.data() + offset);
   }
-  if (context.profiled != nullptr) return run_steps(gpu, context, schedule, true);
+  if (context.profiled != nullptr) return run_steps(gpu, context, schedule);
   const cudaStream_t stream = context.stream.get();
   auto found = context.graphs.find(schedule.images);
   if (found == context.graphs.end()) {
-    if (++context.seen[schedule.images] < 2) return run_steps(gpu, context, schedule, false);
+    if (++context.seen[schedule.images] < 2) return run_steps(gpu, context, schedule);
     if (context.graphs.size() >= kMostGraphs) context.graphs.clear();
     check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture of launches");
     cudaGraph_t captured = nullptr;
     try {
-      run_steps(gpu, context, schedule, false);
+      run_steps(gpu, context, schedule);
     } catch (...) {
       cudaStreamEndCapture(stream, &captured);
       if (captured != nullptr) cudaGraphDestroy(captured);
@@ -331,7 +339,17 @@ void CudaProgram::enqueue(Gpu& gpu, Context& context,
   check(cudaGraphLaunch(found->second.get(), stream), "launch of a graph");
 }
 
-void CudaProgram::run_steps(Gpu& gpu, Context& context, const Schedule& schedule, bool timed) {
+void CudaProgram::mark(Context& context, std::size_t index) {
+  if (context.profiled == nullptr) return;
+  while (context.marks.size() <= index) {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreate(&event), "an event");
+    context.marks.push_back(event);
+  }
+  check(cudaEventRecord(context.marks[index], context.stream.get()), "an event");
+}
+
+void CudaProgram::run_steps(Gpu& gpu, Context& context, const Schedule& schedule) {
   const cudaStream_t stream = context.stream.get();
   Launch launch{schedule.images,
                 context.slots.data(),
@@ -345,16 +363,7 @@ void CudaProgram::run_steps(Gpu& gpu, Context& context, const Schedule& schedule
                           stream),
           "clearing of the workspace");
   }
-  const auto mark = [&](std::size_t index) {
-    if (!timed) return;
-    while (context.marks.size() <= index) {
-      cudaEvent_t event = nullptr;
-      check(cudaEventCreate(&event), "an event");
-      context.marks.push_back(event);
-    }
-    check(cudaEventRecord(context.marks[index], stream), "an event");
-  };
-  mark(0);
+  mark(context, 0);
   for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
     launch.variant = schedule.variants[i];
     const Step& step = plan_->steps[i];
@@ -363,7 +372,7 @@ void CudaProgram::run_steps(Gpu& gpu, Context& context, const Schedule& schedule
     } else if (launch.variant != kWithPrevious) {
       check(step.run(launch), step.node.c_str());
     }
-    mark(i + 1);
+    mark(context, i + 1);
   }
 }
 
@@ -421,11 +430,17 @@ void CudaProgram::finish(Chunk& chunk) {
 
 void CudaProgram::add_times(const Context& context) {
   const std::lock_guard lock(times_mutex_);
-  for (std::size_t i = 0; i < times_.size(); ++i) {
+  const std::size_t steps = plan_->steps.size();
+  const auto add = [&](std::size_t row, std::size_t from, std::size_t to) {
     float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, context.marks[i], context.marks[i + 1]), "a timer");
-    times_[i].seconds += 1e-3 * static_cast<double>(milliseconds);
-    times_[i].calls += context.profiled->images;
+    check(cudaEventElapsedTime(&milliseconds, context.marks[from], context.marks[to]), "a timer");
+    times_[row].seconds += 1e-3 * static_cast<double>(milliseconds);
+    times_[row].calls += context.profiled->images;
+  };
+  add(steps, steps + 1, steps + 2);
+  add(steps + 1, steps, steps + 3);
+  for (std::size_t i = 0; i < steps; ++i) {
+    add(i, i, i + 1);
     const int variant = context.profiled->variants[i];
     if (variant == kWithNext || variant == kWithPrevious) {
       times_[i].kernel =

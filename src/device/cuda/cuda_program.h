@@ -49,7 +49,8 @@ class CudaProgram final : public Program {
                std::int64_t first);
   void copy_out(Context& context, const Schedule& schedule, Chunk& chunk);
   void enqueue(Gpu& gpu, Context& context, const std::shared_ptr<const Schedule>& shared);
-  void run_steps(Gpu& gpu, Context& context, const Schedule& schedule, bool timed);
+  void run_steps(Gpu& gpu, Context& context, const Schedule& schedule);
+  void mark(Context& context, std::size_t index);  // of Context::marks, when profiling
   void finish(Chunk& chunk);
   void add_times(const Context& context);
 
@@ -62,7 +63,7 @@ class CudaProgram final : public Program {
 
   std::atomic<bool> profiling_{false};
   mutable std::mutex times_mutex_;
-  std::vector<NodeTime> times_;  // by step
+  std::vector<NodeTime> times_;  // by step, then of the copies in and out
 };
 
 }  // namespace pronghorn::device::cuda
