@@ -35,6 +35,8 @@ ordered_json to_json(const LoadResult& result, const std::string& kind) {
       {"metric", {{"name", result.metric_name}, {"value", result.metric}, {"unit", result.unit}}},
       {"settings", asked},
       {"queries", result.queries},
+      {"discarded", early_stopping_discards(static_cast<std::int64_t>(result.latencies.size()),
+                                            settings.quantile)},
       {"samples", result.samples},
       {"seconds", result.seconds},
       {"samples_per_second", result.samples_per_second()},

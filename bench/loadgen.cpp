@@ -214,6 +214,7 @@ LoadSettings official_settings(Scenario scenario) {
   LoadSettings settings = short_settings(scenario, 600);
   settings.max_seconds = 0;
   settings.min_samples = 24576;
+  if (scenario == Scenario::kSingleStream) settings.min_queries = 100;
   return settings;
 }
 

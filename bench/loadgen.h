@@ -38,8 +38,10 @@ struct LoadSettings {
   std::function<bool()> cancelled;  // polled between queries
 };
 
-// MLPerf's minimum durations and query counts: 600 s each; 64 and 662 queries (early stopping's
-// least), 24,576 samples Offline. Everything else as `short_settings`.
+// What LoadGen 6.0.17 itself sets for resnet50, from the mlperf.conf inside it (bench/peers/loadgen.py
+// --rules compares): 600 s each; 100 queries of SingleStream, 662 of MultiStream; 24,576 samples
+// Offline. Server gets 662 queries, where LoadGen asks for 100 and then for early stopping, which takes
+// 662. Everything else as `short_settings`.
 LoadSettings official_settings(Scenario scenario);
 // About `seconds`, enough queries for early stopping where that takes no longer than ten times
 // that.

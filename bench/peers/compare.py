@@ -455,7 +455,8 @@ def main():
     temporary = out.with_name(out.name + ".part")
     temporary.write_text(json.dumps(report, indent=1) + "\n")
     temporary.replace(out)
-    print(out)
+    if args.out is None:
+        print(f"wrote {out}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MLCommons' LoadGen on our C interface, against the figures of `pronghorn bench`, turn by turn.
+"""MLCommons' LoadGen on our C interface, against the rules and the figures of `pronghorn bench`.
 
-    python3 -m venv peers && peers/bin/pip install numpy mlcommons-loadgen
+    python3 -m venv peers && peers/bin/pip install -r bench/peers/requirements.txt
     peers/bin/python bench/peers/loadgen.py models/resnet50-tin200-int8.onnx --classes 200
 
-SingleStream and MultiStream compare the early-stopping estimates of the p90 and the p99, Offline the
-samples a second, Server the p90 of the latency at one rate (half of what the machine can do), counted
-from the scheduled arrival; each is the median of the rounds, in which LoadGen and `pronghorn bench` take turns: `ratio` is LoadGen's figure to
-ours, and other work on the machine moves it. `same_queries_ratio` is what no noise can move: LoadGen's
-figure to ours for the very same queries, timed here and judged by our rules (bench/verdict.cpp).
-`--require 0.03` fails when one of either is further than that from 1.
+Two comparisons, of each scenario:
+
+same queries   LoadGen's figure beside what our rules (bench/verdict.cpp, bench/statistics.cpp) make of
+               the very same queries, timed here: the judged percentile, samples a second, and for
+               Server at several rates the verdict on a latency bound too. No noise moves it.
+in turn        LoadGen and `pronghorn bench` run one after the other, who comes first alternating. The
+               ratio of each pair has a 95 % interval over the pairs (by order statistics); beside it stand
+               how far LoadGen's own runs, and ours, differ among themselves. "agree": the interval is
+               inside the limit. "differ": it is outside. "not told": it is wider than the limit can
+               tell, because the machine does not repeat its latencies that well.
+
+`--require 0.03` sets the limit. It fails when a ratio of the same queries is further than that from 1,
+when a verdict on the same queries is another, or when runs in turn differ.
+`--rules FILE` compares the settings of a stored `pronghorn bench --official` run with those that
+LoadGen has for resnet50 in the mlperf.conf inside it.
 """
 import argparse
 import json
@@ -31,44 +40,76 @@ import pronghorn_abi  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = 64
+# Server is judged by its p90 here: a p99 takes 662 queries of every run.
+QUANTILE = {"SingleStream": 0.9, "MultiStream": 0.99, "Server": 0.9}
+# What is judged, and what repeats better.
+METRICS = {"SingleStream": ["p90 ms, early stopping", "p50 ms"],
+           "MultiStream": ["p99 ms, early stopping", "p50 ms"],
+           "Server": ["p90 ms", "p50 ms"], "Offline": ["samples/s"]}
+SERVER_RATE = 0.5  # in turn; of what one query after the other gives
+VERDICT_RATES = (0.3, 0.6, 0.9, 1.2)
 
 
-def discards(queries, quantile=0.9, risk=0.01):
-    """early_stopping_discards() of bench/verdict.cpp: how many of the largest latencies to leave out."""
+def discards(queries, quantile, risk=0.01):
+    """early_stopping_discards() of bench/verdict.cpp: how many of the largest latencies to leave out.
+    Both `pronghorn bench` and LoadGen print theirs, and run_ours() and run_loadgen() compare."""
     log_p, log_q, tail = math.log(1 - quantile), math.log(quantile), 0.0
     for k in range(queries + 1):
         tail += math.exp(math.lgamma(queries + 1) - math.lgamma(k + 1) - math.lgamma(queries - k + 1) +
                          k * log_p + (queries - k) * log_q)
         if tail > risk:
-            return max(k - 1, 0)
+            return k - 1 if k > 1 else 0
     return queries
 
 
-def run_loadgen(session, pixels, scenario, seconds, rate, batch):
-    """What mlperf_log_summary.txt says: {line's name: number or text}."""
-    latencies, starts, ends = [], [], []
-    kept, failed = {}, []  # buffers and callbacks must outlive their query
+def nearest_rank(values, quantile):
+    """quantile() of bench/statistics.cpp."""
+    return sorted(values)[max(1, math.ceil(quantile * len(values))) - 1]
 
-    def issue_queued(queries):
+
+def smaller(model, width, folder):
+    """The same network for smaller images, so that 662 queries of 8 take seconds."""
+    import onnx
+    loaded = onnx.load(model)
+    dims = loaded.graph.input[0].type.tensor_type.shape.dim
+    dims[1].dim_value = dims[2].dim_value = width
+    del loaded.graph.value_info[:]
+    path = pathlib.Path(folder) / f"width-{width}.onnx"
+    onnx.save(loaded, path)
+    return path
+
+
+class System:
+    """Our session as LoadGen's system under test; remembers when each query began and ended."""
+
+    def __init__(self, session, pixels, batch):
+        self.session, self.pixels, self.batch = session, pixels, batch
+        self.begins, self.latencies, self.failed, self.kept = [], [], [], []
+
+    def queue(self, queries):
         for query in queries:
-            begin = time.perf_counter()
-            starts.append(begin)
+            begin, at = time.perf_counter(), len(self.begins)
+            self.begins.append(begin)
+            self.latencies.append(None)
 
-            def done(error, query=query, begin=begin):
-                latencies.append(time.perf_counter() - begin)
-                failed.extend([error] if error else [])
+            def done(error, query=query, begin=begin, at=at):
+                self.latencies[at] = time.perf_counter() - begin
+                self.failed.extend([error] if error else [])
                 lg.QuerySamplesComplete([lg.QuerySampleResponse(query.id, 0, 0)])
-            kept[query.id] = session.submit(pixels[query.index:query.index + 1], done)
+            # Buffers and callbacks must outlive their query.
+            self.kept.append(self.session.submit(self.pixels[query.index:query.index + 1], done))
 
-    def issue(queries):
-        starts.append(time.perf_counter())
-        for at in range(0, len(queries), batch):
-            part = queries[at:at + batch]
-            session.run(np.ascontiguousarray(pixels[[q.index for q in part]]))
+    def run(self, queries):
+        begin = time.perf_counter()
+        self.begins.append(begin)
+        for at in range(0, len(queries), self.batch):
+            part = queries[at:at + self.batch]
+            self.session.run(np.ascontiguousarray(self.pixels[[q.index for q in part]]))
             lg.QuerySamplesComplete([lg.QuerySampleResponse(q.id, 0, 0) for q in part])
-        ends.append(time.perf_counter())
-        latencies.append(ends[-1] - starts[-1])
+        self.latencies.append(time.perf_counter() - begin)
 
+
+def settings_of(scenario, seconds, rate, bound):
     settings = lg.TestSettings()
     settings.mode = lg.TestMode.PerformanceOnly
     settings.scenario = getattr(lg.TestScenario, scenario)
@@ -77,119 +118,298 @@ def run_loadgen(session, pixels, scenario, seconds, rate, batch):
     settings.multi_stream_expected_latency_ns = int(8e9 / rate)
     settings.multi_stream_samples_per_query = 8
     settings.server_target_qps = rate
-    settings.server_target_latency_ns = int(1e9)  # no verdict is asked: the latencies are compared
+    settings.server_target_latency_ns = int(1e9 * bound)
+    settings.server_target_latency_percentile = QUANTILE["Server"]
     settings.offline_expected_qps = rate
     settings.single_stream_expected_latency_ns = int(1e9 / rate)
+    return settings
+
+
+def run_loadgen(system, scenario, seconds, rate, bound):
+    """What LoadGen's summary says, and what our rules say of the same queries."""
     with tempfile.TemporaryDirectory() as folder:
         output = lg.LogOutputSettings()
         output.outdir = folder
         output.copy_summary_to_stdout = False
         logs = lg.LogSettings()
         logs.log_output = output
-        logs.enable_trace = False
-        sut = lg.ConstructSUT(issue_queued if scenario == "Server" else issue, lambda: None)
+        logs.enable_trace = scenario == "Server"
+        sut = lg.ConstructSUT(system.queue if scenario == "Server" else system.run, lambda: None)
         qsl = lg.ConstructQSL(SAMPLES, SAMPLES, lambda _: None, lambda _: None)
-        lg.StartTestWithLogSettings(sut, qsl, settings, logs)
+        lg.StartTestWithLogSettings(sut, qsl, settings_of(scenario, seconds, rate, bound), logs)
         lg.DestroyQSL(qsl)
         lg.DestroySUT(sut)
         text = (pathlib.Path(folder) / "mlperf_log_summary.txt").read_text()
-    if failed:
-        sys.exit(f"a query failed: {failed[0]}")
-    found = dict(re.findall(r"^([^:\n]+?)\s*: (\S+)", text, re.M))
-    estimate = re.search(r"percentile estimate: (\d+)", text)
+        trace = (pathlib.Path(folder) / "mlperf_log_trace.json").read_text() if logs.enable_trace else ""
+    if system.failed:
+        sys.exit(f"a query failed: {system.failed[0]}")
+    found = dict(re.findall(r"^\s*([^:\n]+?)\s*: (\S+)", text, re.M))
+    result = {"verdict": found["Result is"], "queries": len(system.latencies)}
     if scenario == "Offline":
-        value = float(found["Samples per second"])
-        count = int(re.search(r"samples_per_query : (\d+)", text).group(1))
-        same = count / (ends[-1] - starts[0])
-    elif scenario == "Server":
-        value = 1e-6 * float(found["90.00 percentile latency (ns)"])
-        same = 1e3 * sorted(latencies)[math.ceil(0.9 * len(latencies)) - 1]
+        count = int(found["samples_per_query"])
+        return result | {"samples/s": float(found["Samples per second"]),
+                         "same": {"samples/s": count / system.latencies[0]}}
+    latencies = system.latencies
+    if scenario == "Server":
+        # A query's latency counts from its scheduled time. LoadGen's trace says how much later it was
+        # handed over; the clock here starts at that moment.
+        late = {int(at): 1e-9 * int(ns) for at, ns in re.findall(
+            r'"sample_seq":(\d+),.*?"issue_start_ns":(-?\d+)', trace)}
+        latencies = [latency + late[at] for at, latency in enumerate(latencies)]
+        result["median_lateness_ms"] = 1e3 * statistics.median(late.values())
+        result["largest_lateness_ms"] = 1e3 * max(late.values())
+    quantile = QUANTILE[scenario]
+    left_out = discards(len(latencies), quantile)
+    said = re.search(r"Would discard (\d+) highest", text)
+    if said and int(said.group(1)) != left_out:
+        sys.exit(f"{scenario}: LoadGen discards {said.group(1)} of {len(latencies)} queries, our rule "
+                 f"{left_out}")
+    same = {f"p{p} ms": 1e3 * nearest_rank(latencies, p / 100) for p in (50, 90, 99)}
+    for p in (50, 90, 99):
+        result[f"p{p} ms"] = 1e-6 * float(found[f"{p}.00 percentile latency (ns)"])
+    estimate = 1e3 * sorted(latencies)[-left_out] if left_out > 0 else None
+    if scenario == "Server":
+        # LoadGen wants so many queries that as many as were late may be, with 99 % confidence.
+        result["constraint"] = (found["Performance constraints satisfied"] == "Yes" and
+                                found["Early stopping satisfied"].lower() == "yes")
+        same["constraint"] = estimate is not None and estimate <= 1e3 * bound
+        result["estimate"] = estimate
     else:
-        value = 1e-6 * float(estimate.group(1)) if estimate else None
-        quantile = 0.9 if scenario == "SingleStream" else 0.99
-        same = 1e3 * sorted(latencies)[-max(1, discards(len(latencies), quantile))]
-    return {"verdict": found.get("Result is"), "summary": text, "value": value, "same": same}
+        theirs = re.search(r"percentile estimate: (\d+)", text)
+        if theirs is None or estimate is None:
+            sys.exit(f"LoadGen gave no estimate for {scenario}:\n{text}")
+        result[METRICS[scenario][0]] = 1e-6 * float(theirs.group(1))
+        same[METRICS[scenario][0]] = estimate
+    return result | {"same": same}
 
 
-def run_ours(program, scenario, seconds, threads, batch, rate=0):
+def run_ours(program, model, scenario, seconds, threads, batch, rate=0):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "out.json"
         load = (["--rate", str(rate), "--latency-bound", "1000"] if scenario == "Server"
                 else ["--scenario", scenario.lower()])
         # A sweep's rate is held for half of --seconds. Few rounds of throughput: only load matters.
         asked = 2 * seconds if scenario == "Server" else seconds
-        subprocess.run([program, "bench", "--kind", "device", "--batch", str(batch), "--repeats", "1",
-                        *load, "--seconds", str(asked), "--most-seconds", "0.1", "--threads",
-                        str(threads), "--no-report", "--json", str(out)], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run([program, "bench", "--model", str(model), "--kind", "device", "--batch",
+                        str(batch), "--repeats", "1", *load, "--seconds", str(asked),
+                        "--most-seconds", "0.1", "--threads", str(threads), "--no-report", "--json",
+                        str(out)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         report = json.loads(out.read_text())
+    entry = report["rates" if scenario == "Server" else "scenarios"][0]
+    result = {"verdict": entry["verdict"], "machine": report["machine"], "queries": entry["queries"]}
+    if scenario == "Offline":
+        return result | {"samples/s": entry["metric"]["value"]}
+    if entry["discarded"] != discards(entry["latency_ms"]["samples"], entry["settings"]["quantile"]):
+        sys.exit(f"{scenario}: pronghorn bench discards {entry['discarded']} of {entry['queries']} "
+                 "queries, the rule here another number")
+    for p in (50, 90, 99):
+        result[f"p{p} ms"] = entry["latency_ms"][f"p{p}"]
+    if scenario != "Server":
+        result[METRICS[scenario][0]] = entry["metric"]["value"]
+    return result
+
+
+def spread(values):
+    return max(values) / min(values) - 1
+
+
+def interval_of_median(values):
+    """median_interval() of bench/statistics.cpp: 95 %, the extremes for fewer than six."""
+    ordered, below, rank = sorted(values), 0.0, 0
+    for i in range(len(ordered) // 2):
+        below += math.comb(len(ordered), i) / 2 ** len(ordered)
+        if below > 0.025:
+            break
+        rank = i + 1
+    return [ordered[max(rank, 1) - 1], ordered[len(ordered) - max(rank, 1)]]
+
+
+def in_turn(metric, theirs, ours, limit):
+    ratios = [t[metric] / o[metric] for t, o in zip(theirs, ours)]
+    low, high = interval_of_median(ratios)
+    outcome = ("agree" if 1 - limit <= low and high <= 1 + limit else
+               "differ" if high < 1 - limit or low > 1 + limit else "not told")
+    return {"metric": metric, "loadgen": [t[metric] for t in theirs],
+            "pronghorn": [o[metric] for o in ours], "ratio": statistics.median(ratios),
+            "interval_95": [low, high], "outcome": outcome,
+            "loadgen_runs_differ": spread([t[metric] for t in theirs]),
+            "pronghorn_runs_differ": spread([o[metric] for o in ours])}
+
+
+def same_queries(scenario, runs):
+    """LoadGen's figure to ours, of each run."""
+    metrics = [m for m in runs[0]["same"] if m != "constraint"]
+    row = {m: [r[m] / r["same"][m] for r in runs] for m in metrics}
     if scenario == "Server":
-        entry = report["rates"][0]
-        return {"verdict": entry["verdict"], "value": entry["latency_ms"]["p90"],
-                "machine": report["machine"]}
-    entry = report["scenarios"][0]
-    return {"verdict": entry["verdict"], "value": entry["metric"]["value"],
-            "machine": report["machine"]}
+        row["verdicts"] = [[r["constraint"], r["same"]["constraint"]] for r in runs]
+    return row
+
+
+def compare(args, scenario, model, session, pixels):
+    batch = {"SingleStream": 1, "Server": 1, "MultiStream": 8}.get(scenario, args.batch)
+    start = time.perf_counter()
+    session.run(pixels[:batch])
+    each = min(time.perf_counter() - start, *(timed(session, pixels[:batch]) for _ in range(5)))
+    rate = batch / each
+    if scenario == "Server":
+        rate *= SERVER_RATE
+    seconds = args.seconds
+    if scenario == "MultiStream":  # early stopping takes 662 queries, however long those last
+        seconds = max(seconds, 7.5 * 662 * each / 60, 662 * each / 8)
+    bound = 4 * each  # of Server's verdicts
+    theirs, ours = [], []
+
+    def loadgen():
+        theirs.append(run_loadgen(System(session, pixels, batch), scenario, args.seconds, rate, bound))
+
+    def pronghorn():
+        ours.append(run_ours(args.program, model, scenario, seconds, args.threads, batch, rate))
+    for number in range(args.rounds):
+        for turn in (loadgen, pronghorn) if number % 2 == 0 else (pronghorn, loadgen):
+            turn()
+    same = list(theirs)
+    if scenario == "Server":  # verdicts over and under the bound
+        same += [run_loadgen(System(session, pixels, batch), scenario, args.seconds,
+                             rate * part / SERVER_RATE, bound) for part in VERDICT_RATES]
+    row = {"scenario": scenario, "width": pixels.shape[1], "rate": rate, "rounds": args.rounds,
+           "verdicts": [[t["verdict"], o["verdict"]] for t, o in zip(theirs, ours)],
+           "same_queries": same_queries(scenario, same),
+           "in_turn": [in_turn(m, theirs, ours, args.require or 0.03) for m in METRICS[scenario]]}
+    if scenario == "Server":
+        row |= {"latency_bound_ms": 1e3 * bound,
+                "largest_lateness_ms": [t["largest_lateness_ms"] for t in same]}
+    return row, ours[0]["machine"]
+
+
+def timed(session, pixels):
+    start = time.perf_counter()
+    session.run(pixels)
+    return time.perf_counter() - start
+
+
+def show(row):
+    print(f"{row['scenario']} ({row['width']} pixels wide)")
+    for metric, ratios in row["same_queries"].items():
+        if metric == "verdicts":
+            print(f"  same queries  verdict on {row['latency_bound_ms']:.1f} ms: "
+                  f"{sum(a == b for a, b in ratios)} of {len(ratios)} the same")
+        else:
+            print(f"  same queries  {metric}: {min(ratios):.4f} to {max(ratios):.4f}")
+    for entry in row["in_turn"]:
+        low, high = entry["interval_95"]
+        print(f"  in turn       {entry['metric']}: LoadGen {statistics.median(entry['loadgen']):.3f}, "
+              f"pronghorn bench {statistics.median(entry['pronghorn']):.3f}, ratio "
+              f"{entry['ratio']:.4f} ({low:.4f} to {high:.4f}), {entry['outcome']}; own runs differ by "
+              f"{100 * entry['loadgen_runs_differ']:.1f} and "
+              f"{100 * entry['pronghorn_runs_differ']:.1f} %", flush=True)
+
+
+def problems(rows, limit):
+    for row in rows:
+        for metric, ratios in row["same_queries"].items():
+            if metric == "verdicts":
+                if any(a != b for a, b in ratios):
+                    yield f"{row['scenario']}: another verdict on the same queries"
+            elif max(abs(r - 1) for r in ratios) > limit:
+                yield (f"{row['scenario']}, {metric}: the same queries give figures that differ by "
+                       f"{100 * max(abs(r - 1) for r in ratios):.1f} %")
+        for entry in row["in_turn"]:
+            if entry["outcome"] == "differ":
+                yield (f"{row['scenario']}, {entry['metric']}: runs in turn differ by "
+                       f"{100 * abs(entry['ratio'] - 1):.1f} %")
+
+
+def loadgen_rules(scenario):
+    """What LoadGen has for resnet50, in a process of its own: it reads its file once in a process."""
+    code = ("import json, sys, tempfile, mlperf_loadgen as lg\n"
+            "s = lg.TestSettings(); s.scenario = getattr(lg.TestScenario, sys.argv[1])\n"
+            "with tempfile.NamedTemporaryFile() as empty:\n"
+            "    assert s.FromConfig(empty.name, 'resnet50', sys.argv[1], 1) == 0\n"
+            "print(json.dumps({'min_seconds': s.min_duration_ms / 1000, 'min_queries': "
+            "s.min_query_count, 'samples_per_query': s.multi_stream_samples_per_query, "
+            "'latency_bound_ms': s.server_target_latency_ns / 1e6, 'quantile': {"
+            "'SingleStream': s.single_stream_target_latency_percentile, 'MultiStream': "
+            "s.multi_stream_target_latency_percentile}.get(sys.argv[1], "
+            "s.server_target_latency_percentile)}))")
+    return json.loads(subprocess.run([sys.executable, "-c", code, scenario], check=True,
+                                     capture_output=True, text=True).stdout)
+
+
+def check_rules(path):
+    entries = [e for e in json.loads(path.read_text()).get("scenarios", []) if e["official"]]
+    if not entries:
+        sys.exit(f"{path}: no scenario of an --official run is in it")
+    different = []
+    for entry in entries:
+        scenario, ours, wrong = entry["scenario"], entry["settings"], []
+        theirs = loadgen_rules(scenario)
+        least = theirs.pop("min_queries")
+        if scenario == "Server":
+            least = max(least, 662)  # then early stopping: the fewest queries that can bound a p99
+        if scenario != "MultiStream":
+            theirs["samples_per_query"] = 1
+        if scenario != "Server":
+            del theirs["latency_bound_ms"]
+        if scenario == "Offline":
+            del theirs["quantile"], theirs["samples_per_query"]
+            if ours["min_samples"] < least:
+                wrong.append(f"min_samples {ours['min_samples']}, LoadGen {least} or more")
+        elif ours["min_queries"] != least:
+            wrong.append(f"min_queries {ours['min_queries']}, LoadGen {least}")
+        wrong += [f"{key} {ours[key]}, LoadGen {value}" for key, value in theirs.items()
+                  if not math.isclose(ours[key], value)]
+        print(f"{scenario}: {'; '.join(wrong) or 'LoadGen has the same'}")
+        different += wrong
+    if different:
+        sys.exit("the official settings are not LoadGen's")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=pathlib.Path, help="ONNX QDQ file with a u8 NHWC input")
-    parser.add_argument("--classes", type=int, required=True)
-    parser.add_argument("--width", type=int, default=224)
+    parser.add_argument("model", type=pathlib.Path, nargs="?",
+                        help="ONNX QDQ file with a u8 NHWC input")
+    parser.add_argument("--classes", type=int)
+    parser.add_argument("--width", type=int, default=224, help="of the model's images")
+    parser.add_argument("--multistream-width", type=int, default=64,
+                        help="of MultiStream's: 662 queries of 8 are asked of each run")
     parser.add_argument("--program", default=str(ROOT / "build" / "pronghorn"))
     parser.add_argument("--library", default=str(ROOT / "build" / "libpronghorn.so"))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--batch", type=int, default=8, help="of Offline")
-    parser.add_argument("--seconds", type=float, default=5, help="of each run")
-    parser.add_argument("--rounds", type=int, default=3, help="one of MultiStream where it is long")
+    parser.add_argument("--seconds", type=float, default=4, help="of each run, at least")
+    parser.add_argument("--rounds", type=int, default=6, help="pairs of runs")
     parser.add_argument("--scenario", default="SingleStream,MultiStream,Server,Offline")
     parser.add_argument("--require", type=float, help="largest distance of a ratio from 1")
+    parser.add_argument("--rules", type=pathlib.Path, help="JSON of an --official run; nothing is timed")
     parser.add_argument("--out", type=pathlib.Path)
     args = parser.parse_args()
+    if args.rules:
+        return check_rules(args.rules)
+    if args.model is None or args.classes is None:
+        parser.error("a model and --classes are needed")
 
-    session = pronghorn_abi.Session(args.library, args.model, args.classes, "cpu", args.threads)
-    pixels = np.random.default_rng(1).integers(0, 256, (SAMPLES, args.width, args.width, 3),
-                                               dtype=np.uint8)
-    session.run(pixels[:args.batch])
-    rows, machine, worst = [], {}, 0
-    units = {"SingleStream": "p90 ms, early stopping", "MultiStream": "p99 ms, early stopping",
-             "Server": "p90 ms at one rate", "Offline": "samples/s"}
-    whole = run_ours(args.program, "Offline", 1, args.threads, args.batch)["value"]
-    one = 1000 / run_ours(args.program, "SingleStream", 1, args.threads, 1)["value"]
-    for scenario in args.scenario.split(","):
-        unit = units[scenario]
-        batch = {"SingleStream": 1, "Server": 1, "MultiStream": 8}.get(scenario, args.batch)
-        rate = {"SingleStream": one, "Server": one / 2}.get(scenario, whole)
-        # Early stopping takes 662 queries of MultiStream, however long those last.
-        seconds = max(args.seconds, 7.5 * 662 / whole / 8) if scenario == "MultiStream" else args.seconds
-        theirs, ours, same, verdicts = [], [], [], []
-        for _ in range(1 if scenario == "MultiStream" and 8 * 662 / whole > 20 else args.rounds):
-            other = run_loadgen(session, pixels, scenario, args.seconds, rate, batch)
-            mine = run_ours(args.program, scenario, seconds, args.threads, batch, rate)
-            if other["value"] is None:
-                sys.exit(f"LoadGen gave no figure for {scenario}:\n{other['summary']}")
-            theirs.append(other["value"])
-            ours.append(mine["value"])
-            same.append(other["value"] / other["same"])
-            verdicts.append([other["verdict"], mine["verdict"]])
-            machine = mine["machine"]
-        ratio = statistics.median(t / o for t, o in zip(theirs, ours))
-        worst = max(worst, abs(ratio - 1), *(abs(r - 1) for r in same))
-        rows.append({"scenario": scenario, "unit": unit, "rate": rate, "loadgen": theirs, "pronghorn": ours,
-                     "verdicts": verdicts, "ratio": ratio, "same_queries_ratio": same})
-        print(f"{scenario}: LoadGen {statistics.median(theirs):.3f}, pronghorn bench "
-              f"{statistics.median(ours):.3f} {unit}; ratio {ratio:.4f}, of the same queries "
-              f"{', '.join(f'{r:.4f}' for r in same)}", flush=True)
+    rows, machine = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for scenario in args.scenario.split(","):
+            width = args.multistream_width if scenario == "MultiStream" else args.width
+            model = args.model if width == args.width else smaller(args.model, width, folder)
+            session = pronghorn_abi.Session(args.library, model, args.classes, "cpu", args.threads)
+            pixels = np.random.default_rng(1).integers(0, 256, (SAMPLES, width, width, 3),
+                                                       dtype=np.uint8)
+            row, machine = compare(args, scenario, model, session, pixels)
+            rows.append(row)
+            show(row)
+    wrong = list(problems(rows, args.require)) if args.require is not None else []
     if args.out:
-        report = {"schema": "pronghorn-loadgen-1", "machine": machine, "rows": rows,
+        report = {"schema": "pronghorn-loadgen-2", "machine": machine, "rows": rows,
+                  "limit": args.require, "problems": wrong,
                   "command": " ".join(["bench/peers/loadgen.py"] + sys.argv[1:])}
         temporary = args.out.with_name(args.out.name + ".part")
         temporary.write_text(json.dumps(report, indent=1) + "\n")
         temporary.replace(args.out)
-    if args.require is not None and worst > args.require:
-        sys.exit(f"the figures differ by {100 * worst:.1f} %, {100 * args.require:g} % are allowed")
+    if wrong:
+        sys.exit("\n".join(wrong))
 
 
 if __name__ == "__main__":
