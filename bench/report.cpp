@@ -12,7 +12,8 @@ std::string gibibytes(std::int64_t bytes) {
   return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1 << 30));
 }
 
-ordered_json to_json(const Stages& stages, bool device_takes_part) {
+// `card`: the device has memory of its own, and copies to it are inside the inference.
+ordered_json to_json(const Stages& stages, bool device_takes_part, bool card) {
   ordered_json json{{"images", stages.images},
                     {"wall_seconds", stages.wall_seconds},
                     {"read_seconds", stages.read_seconds},
@@ -21,6 +22,7 @@ ordered_json to_json(const Stages& stages, bool device_takes_part) {
                     {"copy_seconds", stages.copy_seconds},
                     {"infer_seconds", stages.infer_seconds},
                     {"top5_seconds", stages.top5_seconds}};
+  if (card && stages.copy_seconds == 0) json["copy_seconds"] = nullptr;
   if (device_takes_part) {
     json["engine_seconds"] = stages.engine_seconds;
     json["lane_seconds"] = stages.lane_seconds;
@@ -98,7 +100,8 @@ ordered_json to_json(const Measurement& measurement) {
   }
   if (!measurement.warmup_ms.empty()) json["warmup_ms"] = measurement.warmup_ms;
   if (measurement.stages) {
-    json["stages"] = to_json(*measurement.stages, measurement.decode_limit.has_value());
+    json["stages"] = to_json(*measurement.stages, measurement.decode_limit.has_value(),
+                             measurement.device.rfind("cuda", 0) == 0);
     if (measurement.of_ideal > 0) json["of_ideal"] = measurement.of_ideal;
   }
   if (measurement.decode_limit && !measurement.decode_limit->rates.empty()) {
@@ -107,7 +110,7 @@ ordered_json to_json(const Measurement& measurement) {
                             {"round_images_per_second", limit.rates},
                             {"reached", quantile(limit.shares, 0.5)},
                             {"round_reached", limit.shares},
-                            {"stages", to_json(limit.stages, true)}};
+                            {"stages", to_json(limit.stages, true, true)}};
   }
   return json;
 }
@@ -204,9 +207,12 @@ std::string table_row(const Measurement& measurement) {
   if (measurement.stages && measurement.stages->images > 0) {
     const double scale = 1e3 / static_cast<double>(measurement.stages->images);
     const Stages& s = *measurement.stages;
-    stages = fmt::format("{:.2f} / {:.2f} / {:.2f} / {:.2f} / {:.2f} / {:.3f}",
-                         s.read_seconds * scale, s.decode_seconds * scale, s.resize_seconds * scale,
-                         s.copy_seconds * scale, s.infer_seconds * scale, s.top5_seconds * scale);
+    const bool unknown = measurement.device.rfind("cuda", 0) == 0 && s.copy_seconds == 0;
+    stages =
+        fmt::format("{:.2f} / {:.2f} / {:.2f} / {} / {:.2f} / {:.3f}", s.read_seconds * scale,
+                    s.decode_seconds * scale, s.resize_seconds * scale,
+                    unknown ? "in infer" : fmt::format("{:.2f}", s.copy_seconds * scale),
+                    s.infer_seconds * scale, s.top5_seconds * scale);
   }
   std::string row =
       fmt::format("{:<8} {:>5} {:>12.2f} {:>10.2f}   {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f}  {}\n",

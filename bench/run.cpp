@@ -166,12 +166,13 @@ void judge_stability(Report& report) {
 
 void measure_sections(const Model& model, const Setting& setting,
                       const std::vector<std::uint8_t>& pixels, Meters& meters,
-                      const std::vector<double>& idle, const Options& options, Report& report) {
+                      std::vector<double> idle, const Options& options, Report& report) {
   judge_stability(report);
   Bench bench{model,  setting.session, setting.images, setting.resize,
               pixels, meters,          options.device, setting.threads};
   bench.seconds = options.seconds;
   bench.real = std::count(options.kinds.begin(), options.kinds.end(), "real") > 0;
+  bench.idle = std::move(idle);
   bench.cancelled = options.cancelled;
   bench.say = [&](const std::string& line) {
     if (options.say) options.say(line);
@@ -186,6 +187,7 @@ void measure_sections(const Model& model, const Setting& setting,
     rate = std::max(rate, measurement.images_per_second);
     if (measurement.batch == 1) query_seconds = 1e-3 * measurement.latency.p50;
   }
+  const double device_measured = bench.device_rate;  // 0: not asked for
   if (bench.real_rate == 0) bench.real_rate = bench.device_rate;
   if (bench.device_rate == 0) bench.device_rate = bench.real_rate;
   nlohmann::ordered_json& sections = report.sections;
@@ -214,6 +216,7 @@ void measure_sections(const Model& model, const Setting& setting,
           [&] { return sweep_rates(bench, options.rates, options.scenarios.latency_bound); });
   section("threads", !options.thread_counts.empty(),
           [&] { return sweep_threads(bench, options.thread_counts); });
+  section("devices", options.device_scaling, [&] { return sweep_devices(bench); });
   section("trace", !options.trace.empty(), [&] {
     return replay_trace(bench, options.trace, read_trace(options.trace),
                         options.scenarios.latency_bound);
@@ -232,13 +235,16 @@ void measure_sections(const Model& model, const Setting& setting,
     nlohmann::ordered_json json{{"gmac_per_second", 1e-9 * macs}, {"threads", setting.threads}};
     json["what"] = "8-bit multiply-adds from registers on all threads, measured in this run";
     if (macs == 0) json["missing"] = "the ceiling of this device is not measured";
-    if (bench.device_rate > 0 && macs > 0) {
-      json["share_reached"] = bench.device_rate * static_cast<double>(report.model.macs) / macs;
+    if (device_measured > 0 && macs > 0) {
+      json["share_reached"] = device_measured * static_cast<double>(report.model.macs) / macs;
     }
     return json;
   });
-  section("layers", options.layers, [&] { return measure_layers(bench, 1); });
-  section("energy", true, [&] { return measure_energy(bench, idle); });
+  // One image hardly fills a card.
+  section("layers", options.layers, [&] {
+    return measure_layers(bench, report.device.name.rfind("cuda", 0) == 0 ? bench.batch : 1);
+  });
+  section("energy", true, [&] { return measure_energy(bench); });
 }
 
 }  // namespace

@@ -70,6 +70,7 @@ struct Options {
   std::vector<double> rates;
   bool rate_sweep = false;  // with `rates` empty: at fractions of the real throughput
   std::vector<int> thread_counts;
+  bool device_scaling = false;
   std::string trace;
   double sustained = 0;
   int cold_starts = 0;

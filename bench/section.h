@@ -27,6 +27,7 @@ struct Bench {
   bool real = true;  // kind of the sweeps and of the trace: real, or device when real is not asked
   int batch = 32;    // for what takes one batch size: the fastest
   double device_rate = 0, real_rate = 0;  // images a second at that batch
+  std::vector<double> idle;  // watts of each meter before anything ran
   std::function<bool()> cancelled;
   std::function<void(const std::string& line)> say;  // for people; a whole line or more
   // Of a sustained run, once a second: seconds since its start, images in the last second.
@@ -47,6 +48,9 @@ nlohmann::ordered_json sweep_concurrency(const Bench& bench, const std::vector<i
 nlohmann::ordered_json sweep_rates(const Bench& bench, std::vector<double> rates,
                                    double latency_bound);
 nlohmann::ordered_json sweep_threads(const Bench& bench, const std::vector<int>& threads);
+// Each card of the session's kind alone, then all of them as one device; efficiency is what all give to
+// the sum of what each gives. With one card, or a device that is no card, one row and `note`.
+nlohmann::ordered_json sweep_devices(const Bench& bench);
 nlohmann::ordered_json replay_trace(const Bench& bench, const std::string& name,
                                     const std::vector<double>& times, double latency_bound);
 // Ascending seconds, one a line; '#' begins a comment. Throws Error naming file and line.
@@ -56,13 +60,13 @@ std::vector<double> read_trace(const std::string& path);
 // photograph, so that the figure holds everything that a user waits for.
 nlohmann::ordered_json measure_cold_start(const std::vector<std::string>& command, int times);
 
-// Real throughput for `seconds`, second by second: drift, clock, power, neighbours.
+// Real throughput for `seconds`, second by second: drift, clock, power and energy, neighbours.
 nlohmann::ordered_json measure_sustained(const Bench& bench, double seconds);
 
 // Joules an image of the fastest real and device throughput. Nothing is run without a meter.
-nlohmann::ordered_json measure_energy(const Bench& bench, const std::vector<double>& idle);
+nlohmann::ordered_json measure_energy(const Bench& bench);
 
-// Time, products and traffic of each layer at `batch`.
+// Time, products and traffic of each layer at `batch`; on a card its copies too.
 nlohmann::ordered_json measure_layers(const Bench& bench, int batch);
 
 // What the load generator costs: the null device's rate, and its share of one query.

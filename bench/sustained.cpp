@@ -50,6 +50,18 @@ void spawn_and_wait(const std::vector<std::string>& command) {
 // Two of a quarter each, so that neither end is one slot alone.
 constexpr std::size_t kLeastSlots = 8;
 
+void say_energy(const Bench& bench, const char* what, const ordered_json& energy) {
+  if (!energy.contains("total")) return;
+  const ordered_json& total = energy["total"];
+  const ordered_json& active = total["joules_an_image_idle_subtracted"];
+  bench.say(fmt::format("energy       {}: {:.4f} J an image, {:.2f} images/s/W at {:.1f} W "
+                        "(component, idle {:.1f} W in it; {} J without)\n",
+                        what, total["joules_an_image"].get<double>(),
+                        total["images_per_second_per_watt"].get<double>(),
+                        total["watts"].get<double>(), total["idle_watts"].get<double>(),
+                        active.is_null() ? "-" : fmt::format("{:.4f}", active.get<double>())));
+}
+
 double slope_share(const std::vector<double>& rates) {
   // The last quarter against the first: a line through noise would say less.
   const auto part = static_cast<std::ptrdiff_t>(std::max<std::size_t>(1, rates.size() / 4));
@@ -148,6 +160,9 @@ ordered_json measure_sustained(const Bench& bench, double seconds) {
                                {"steal_share", moments[i].steal_share},
                                {"other_share", moments[i].other_share}});
   }
+  if (!bench.meters.meters.empty()) {
+    json["energy"] = energy_json(bench.meters, moments, bench.idle, static_cast<double>(done));
+  }
   std::vector<std::string> flags;
   if (coefficient_of_variation(rates) > 0.05) {
     flags.push_back(fmt::format("rates vary by {:.1f} % (coefficient of variation)",
@@ -178,34 +193,37 @@ ordered_json measure_sustained(const Bench& bench, double seconds) {
                   drift.is_null() ? "-" : fmt::format("{:+.1f} %", 100 * drift.get<double>()),
                   100 * json["coefficient_of_variation"].get<double>(),
                   flags.empty() ? "" : ": " + fmt::format("{}", fmt::join(flags, "; "))));
+  if (json.contains("energy")) say_energy(bench, "sustained", json["energy"]);
   return json;
 }
 
-ordered_json measure_energy(const Bench& bench, const std::vector<double>& idle) {
+ordered_json measure_energy(const Bench& bench) {
   ordered_json json = ordered_json::object();
   if (bench.meters.meters.empty()) {
-    json["real"] = energy_json(bench.meters, {}, idle, 0);
+    json["real"] = energy_json(bench.meters, {}, bench.idle, 0);
     for (const std::string& why : bench.meters.missing) bench.say("energy       " + why + "\n");
     return json;
   }
   const double seconds = std::max(3.0, bench.seconds);
   const auto report = [&](const char* kind, const std::vector<Moment>& moments, double images) {
-    json[kind] = energy_json(bench.meters, moments, idle, images);
-    const ordered_json& total = json[kind]["total"];
-    bench.say(
-        fmt::format("energy       {}: {:.4f} J an image, {:.2f} images/s/W at {:.1f} W "
-                    "(component, idle {:.1f} W in it)\n",
-                    kind, total["joules_an_image"].get<double>(),
-                    total["images_per_second_per_watt"].get<double>(), total["watts"].get<double>(),
-                    total["idle_watts"].get<double>()));
+    json[kind] = energy_json(bench.meters, moments, bench.idle, images);
+    say_energy(bench, kind, json[kind]);
   };
   {
     const auto count = static_cast<std::int64_t>(seconds * std::max(1.0, bench.real_rate)) + 1;
+    double images = 0;
     Monitor monitor(bench.meters);
-    bench.session.classify(bench.images.repeat(count), bench.resize,
-                           {bench.batch, bench.threads, false},
-                           [&](const Result&) { return !(bench.cancelled && bench.cancelled()); });
-    report("real", monitor.stop(), static_cast<double>(count));
+    try {
+      bench.session.classify(bench.images.repeat(count), bench.resize,
+                             {bench.batch, bench.threads, false}, [&](const Result& result) {
+                               if (bench.cancelled && bench.cancelled()) return false;
+                               images += result.error == nullptr ? 1 : 0;
+                               return true;
+                             });
+    } catch (const Error& error) {
+      if (error.status() != PH_CANCELLED) throw;  // what was classified until then is a figure
+    }
+    report("real", monitor.stop(), images);
   }
   const auto batch = static_cast<std::size_t>(bench.batch);
   const std::size_t one = bench.session.pixel_bytes();
@@ -252,9 +270,12 @@ ordered_json measure_layers(const Bench& bench, int batch) {
     nodes[node.name] = node;
   }
   const double images = static_cast<double>(runs) * batch;
+  double copies = 0, all = 0;
   for (const ordered_json& entry : profile) {
     const std::string name = entry.value("node", "");
     const double seconds = entry.value("seconds", 0.0) / images;
+    all += seconds;
+    if (entry.value("kernel", "") == "copy") copies += seconds;
     ordered_json layer{
         {"node", name}, {"kernel", entry.value("kernel", "")}, {"seconds_an_image", seconds}};
     const auto found = nodes.find(name);
@@ -272,6 +293,12 @@ ordered_json measure_layers(const Bench& bench, int batch) {
       layer["macs_per_byte"] = bytes > 0 ? static_cast<double>(node.macs) / bytes : 0;
     }
     json["layers"].push_back(std::move(layer));
+  }
+  if (copies > 0) {
+    json["copy_seconds_an_image"] = copies;
+    bench.say(fmt::format("\ncopies       {:.2f} us an image to and from the device, {:.1f} % of its "
+                          "{:.2f} us (batch {}, one after the other)\n",
+                          1e6 * copies, 100 * copies / all, 1e6 * all, batch));
   }
   return json;
 }

@@ -121,6 +121,54 @@ ordered_json sweep_threads(const Bench& bench, const std::vector<int>& threads) 
   return rows;
 }
 
+ordered_json sweep_devices(const Bench& bench) {
+  const std::string name = bench.session.device().name;
+  const std::string kind = name.substr(0, name.find(':'));
+  std::vector<std::string> cards;
+  for (const DeviceInfo& info : devices()) {
+    if (info.name.rfind(kind + ":", 0) == 0) cards.push_back(info.name);
+  }
+  ordered_json json{{"batch", bench.batch}, {"rows", ordered_json::array()}};
+  if (cards.size() < 2) {
+    json["note"] = cards.empty()
+                       ? fmt::format("{} is one device: --thread-scaling shows how it scales", name)
+                       : fmt::format("this machine has one card, {}: there is nothing to scale over",
+                                     cards[0]);
+    bench.say("\ndevices      " + json["note"].get<std::string>() + "\n");
+  }
+  std::vector<std::string> each = cards.empty() ? std::vector<std::string>{name} : cards;
+  const std::size_t alone = each.size();
+  if (alone > 1) each.push_back(kind);
+  bench.say("\ndevice     images   device images/s   real images/s   efficiency (real)\n");
+  double sum = 0;
+  for (std::size_t i = 0; i < each.size() && !stop(bench); ++i) {
+    const auto used = static_cast<int>(i < alone ? 1 : alone);
+    // As many images for each card as one card had.
+    const int batch = bench.batch * used;
+    const Session session(bench.model, each[i], bench.threads);
+    RoundPlan plan;
+    plan.seconds = bench.seconds / 2;
+    plan.most_seconds = bench.seconds;
+    const Setting setting{session, bench.images, bench.resize, bench.threads, plan, 0,
+                          bench.cancelled};
+    const Measurement device = measure_whole(*device_figure(setting, batch, bench.pixels));
+    const auto guess = [&] { return 0.8 * device.images_per_second; };
+    const Measurement real =
+        measure_whole(*real_figure(setting, batch, guess, [](const Result&) {}));
+    if (i < alone) sum += real.images_per_second;
+    const double efficiency = used > 1 && sum > 0 ? real.images_per_second / sum : 1;
+    json["rows"].push_back({{"device", each[i]},
+                            {"cards", used},
+                            {"batch", batch},
+                            {"device_images_per_second", device.images_per_second},
+                            {"real_images_per_second", real.images_per_second},
+                            {"efficiency", efficiency}});
+    bench.say(fmt::format("{:<10} {:>6} {:>17.1f} {:>15.1f} {:>12.2f}\n", each[i], batch,
+                          device.images_per_second, real.images_per_second, efficiency));
+  }
+  return json;
+}
+
 std::vector<double> read_trace(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw Error(PH_NOT_FOUND, fmt::format("{}: no such trace file", path));

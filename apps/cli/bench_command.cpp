@@ -53,6 +53,7 @@ struct Flags {
   std::vector<double> rates;
   bool rate_sweep = false;
   std::vector<int> thread_counts;
+  bool device_scaling = false;
   std::string trace;
   double sustained = 0;
   int cold_starts = 0;
@@ -127,6 +128,7 @@ void apply_preset(const CLI::App& command, Flags& flags) {
       }
       flags.thread_counts.push_back(available_cores());
     }
+    flags.device_scaling = true;
     if (free("--sustained")) flags.sustained = 30;
     if (free("--cold-start")) flags.cold_starts = 5;
     if (free("--peers")) flags.peers = "auto";
@@ -279,6 +281,7 @@ void run_bench(const Flags& flags, Context& context) {
   options.rates = flags.rates;
   options.rate_sweep = flags.rate_sweep;
   options.thread_counts = flags.thread_counts;
+  options.device_scaling = flags.device_scaling;
   options.trace = flags.trace;
   if (!flags.trace.empty()) bench::read_trace(flags.trace);  // what is wrong with it is said now
   options.sustained = flags.sustained;
@@ -463,6 +466,8 @@ void add_load_options(CLI::App& command, Flags& flags) {
   command.add_option("--thread-scaling", flags.thread_counts, "Thread counts to compare")
       ->delimiter(',')
       ->check(CLI::Range(1, 4096));
+  command.add_flag("--device-scaling", flags.device_scaling,
+                   "Each card of the device's kind alone, then all of them");
   command.add_option("--trace", flags.trace, "Replay requests: a file of seconds, one a line");
   command
       .add_option("--sustained", flags.sustained,

@@ -234,17 +234,20 @@ function throughput() {
   const staged = results.filter(r => r.stages && r.stages.images);
   if (!staged.length) return;
   box.append(el('h3', {}, 'Where the time of a photograph goes'),
-    el('p', {className: 'note'}, 'Processor time of each stage, summed over threads. Copying is to and from the memory of a device; a processor has none to make.'));
+    el('p', {className: 'note'}, 'Processor time of each stage, summed over threads. ' + (report.layers && report.layers.copy_seconds_an_image
+      ? `Copies to and from the device are inside infer: ${num(1e6 * report.layers.copy_seconds_an_image, 2)} µs an image at batch ${report.layers.batch}, where nothing overlaps them (Layers).`
+      : 'Copying is to and from the memory of a device; a processor has none to make.')));
+  const shown = {top5: 'top-5', engine: 'wait for the JPEG engine', lane: 'wait for copies and resize'};
   const names = [['read', '--third'], ['decode', '--device'], ['resize', '--fourth'], ['copy', '--soft'], ['infer', '--real'], ['top5', '--accent'], ['engine', '--ink'], ['lane', '--line']]
-    .filter(([stage]) => staged.some(r => r.stages[stage + '_seconds'] !== undefined));
+    .filter(([stage]) => staged.some(r => typeof r.stages[stage + '_seconds'] === 'number'));
   const ms = (r, stage) => 1e3 * r.stages[stage + '_seconds'] / r.stages.images;
   const wide = el('div', {className: 'pair'});
   wide.append(chart('Time of each stage', () => ({
     type: 'bar',
     data: {labels: staged.map(r => 'batch ' + r.batch), datasets: names.map(([stage, color]) => ({
-      label: stage === 'top5' ? 'top-5' : stage, data: staged.map(r => ms(r, stage)), backgroundColor: css(color)}))},
+      label: shown[stage] || stage, data: staged.map(r => ms(r, stage)), backgroundColor: css(color)}))},
     options: {indexAxis: 'y', scales: {x: axis('ms an image', {stacked: true, ticks: plain}), y: {stacked: true}}},
-  })), table(['batch', ...names.flatMap(([stage]) => [stage + ' ms', 'share']), 'of ideal'], staged.map(r => {
+  })), table(['batch', ...names.flatMap(([stage]) => [(shown[stage] || stage) + ' ms', 'share']), 'of ideal'], staged.map(r => {
     const sum = names.reduce((all, [stage]) => all + (ms(r, stage) || 0), 0);
     return [r.batch, ...names.flatMap(([stage]) => [ms(r, stage), {text: percent(ms(r, stage) / sum), value: ms(r, stage) / sum}]),
       {text: num(r.of_ideal, 3), value: r.of_ideal}];
@@ -297,7 +300,7 @@ function scenarioParts() {
 function curves() {
   const rates = report.rates || [];
   const searched = scenarios.filter(s => s.search && s.search.length);
-  if (!rates.length && !searched.length && !report.concurrency && !report.threads) return;
+  if (!rates.length && !searched.length && !report.concurrency && !report.threads && !report.devices) return;
   const box = section('load', 'Under load');
   if (rates.length || searched.length) {
     const knee = rates.find(r => r.knee);
@@ -333,6 +336,16 @@ function curves() {
         line('ideal', rows.map(r => r.threads), rows.map(r => rows[0].real_images_per_second / rows[0].threads * r.threads), '--soft', {borderDash: [5, 5], pointRadius: 0})]},
       options: {scales: {x: axis('threads', {type: 'linear', ticks: {precision: 0}}), y: axis('images/s', {beginAtZero: true})}},
     })), table(['threads', 'real images/s', 'device images/s', 'efficiency'], rows.map(r => [r.threads, r.real_images_per_second, r.device_images_per_second, {text: percent(r.efficiency), value: r.efficiency}]), 'Scaling')));
+  }
+  if (report.devices) {
+    const rows = report.devices.rows;
+    pair.append(el('div', {}, el('h3', {}, 'Devices'), report.devices.note ? el('p', {className: 'note'}, report.devices.note) : '',
+      rows.length > 1 ? chart('Throughput by devices', () => ({type: 'bar', data: {labels: rows.map(r => r.device), datasets: [
+        {label: 'real', data: rows.map(r => r.real_images_per_second), backgroundColor: css('--real')},
+        {label: 'device', data: rows.map(r => r.device_images_per_second), backgroundColor: css('--device')}]},
+        options: {scales: {y: axis('images/s', {beginAtZero: true})}}})) : '',
+      table([{text: 'device', left: true}, 'cards', 'batch', 'real images/s', 'device images/s', 'efficiency'],
+        rows.map(r => [r.device, r.cards, r.batch, r.real_images_per_second, r.device_images_per_second, {text: percent(r.efficiency), value: r.efficiency}]), 'Scaling over devices')));
   }
   box.append(pair);
 }
@@ -386,7 +399,7 @@ function layers() {
   if (!data) return;
   const ceiling = report.ceiling || {};
   const box = section('layers', 'Layers', data.missing || `Batch ${data.batch}, ${data.runs} runs. Bytes are weights and output, a lower bound of the traffic. ` +
-    (ceiling.gmac_per_second ? `The ceiling, ${num(ceiling.gmac_per_second, 1)} GMAC/s, is what ${ceiling.threads} threads multiply from registers, measured in this run; the best device throughput is ${percent(ceiling.share_reached || 0)} of it.`
+    (ceiling.gmac_per_second ? `The ceiling, ${num(ceiling.gmac_per_second, 1)} GMAC/s, is what ${ceiling.threads} threads multiply from registers, measured in this run${ceiling.share_reached ? `; the best device throughput is ${percent(ceiling.share_reached)} of it` : ''}.`
       : ceiling.missing || ''));
   if (data.missing) return;
   const rows = data.layers.filter(l => l.seconds_an_image > 0);
@@ -416,15 +429,18 @@ function energy() {
   const box = section('energy', 'Energy', 'Component counters (a processor package, a card), not the wall: power supply, fans and the rest of the machine are not in them.');
   const missing = (data.real && data.real.missing) || [];
   if (missing.length) box.append(el('ul', {}, missing.map(m => el('li', {}, m))));
-  const rows = [];
-  for (const kind of ['real', 'device']) {
-    if (!data[kind] || !data[kind].total) continue;
-    for (const m of [...data[kind].meters, {name: 'all', source: '', ...data[kind].total}]) {
+  const rows = [], long = report.sustained && report.sustained.energy;
+  const kinds = {real: data.real, device: data.device, sustained: long};
+  for (const [kind, measured] of Object.entries(kinds)) {
+    if (!measured || !measured.total) continue;
+    for (const m of [...measured.meters, {name: 'all', source: '', ...measured.total}]) {
       rows.push([kind, m.name, m.source, m.watts, m.idle_watts, m.joules_an_image, m.joules_an_image_idle_subtracted, m.images_per_second_per_watt, m.images_per_second_per_watt_idle_subtracted]);
     }
   }
   if (!rows.length) { box.append(el('p', {}, 'No figure: nothing is guessed.')); return; }
-  box.append(chart('Power over time', () => ({type: 'line', data: {datasets: data.real.meters.map((m, i) =>
+  const longest = long || data.real || data.device;
+  box.append(el('p', {className: 'note'}, `Power while ${num(longest.images)} photographs or tensors went through in ${num(longest.seconds, 1)} s${long ? ' (the sustained run)' : ''}.`),
+  chart('Power over time', () => ({type: 'line', data: {datasets: longest.meters.map((m, i) =>
     line(m.name, m.series_watts.map(p => p[0]), m.series_watts.map(p => p[1]), ['--real', '--device', '--third', '--fourth'][i % 4]))},
     options: {scales: {x: axis('seconds', {type: 'linear'}), y: axis('watts', {beginAtZero: true})}}})),
   table([{text: 'kind', left: true}, {text: 'meter', left: true}, {text: 'source', left: true}, 'watts', 'idle watts', 'J an image', 'idle subtracted', 'fps/W', 'idle subtracted'], rows, 'Energy'));

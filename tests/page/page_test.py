@@ -76,7 +76,7 @@ def drive_sections(page, report):
     """What was measured is shown, and figures of it are those of the JSON."""
     shown = page.text_content("main").replace(",", "")
     for key, words in (("scenarios", "MLPerf-like"), ("rates", "The knee"), ("threads", "efficiency"),
-                       ("sustained", "Sustained"), ("cold_start", "Cold start"),
+                       ("devices", "Scaling over devices"), ("sustained", "Sustained"), ("cold_start", "Cold start"),
                        ("layers", "products/byte"), ("peers", "Peers in the same run")):
         check(key not in report or words in shown, f"{key} is measured, but not shown")
     ceiling = report.get("ceiling", {}).get("gmac_per_second", 0)
@@ -85,13 +85,24 @@ def drive_sections(page, report):
     for result in report["results"]:
         if "stages" in result and result["stages"]["images"]:
             for stage in ("read", "decode", "resize", "copy", "infer", "top5"):
-                check(f"{stage} ms" in shown, f"the stage {stage} is not shown")
+                if result["stages"][f"{stage}_seconds"] is not None:
+                    name = stage.replace("top5", "top-5")
+                    check(f"{name} ms" in shown, f"the stage {stage} is not shown")
         for part in result.get("round_series", []):
             check(part["disturbed"].replace(",", "") in shown, f"not shown: {part['disturbed']}")
     sustained = report.get("sustained", {})
     if "images_per_second" in sustained:
         check(f"{sustained['images_per_second']:.1f} images/s over" in shown,
               "the sustained rate is not shown")
+    check(report.get("devices", {}).get("note", "").replace(",", "") in shown, "no note on devices")
+    long = sustained.get("energy", {})
+    for kind in [*report.get("energy", {}).values(), long]:
+        for missing in kind.get("missing", []):
+            check(missing.replace(",", "") in shown, f"not shown: {missing}")
+        if "total" in kind:
+            check(f"{kind['total']['joules_an_image']:.4f}" in shown, "joules an image are not shown")
+    if "total" in long:
+        check("(the sustained run)" in shown, "the power of the sustained run is not shown")
     for peer in report.get("peers", {}).get("results", []):
         check(peer["system"] in shown and peer["precision"] in shown, f"{peer['system']} is not shown")
     for entry in report.get("peers", {}).get("left_out", []):
