@@ -35,14 +35,16 @@ ordered_json to_json(const LoadResult& result, const std::string& kind) {
       {"metric", {{"name", result.metric_name}, {"value", result.metric}, {"unit", result.unit}}},
       {"settings", asked},
       {"queries", result.queries},
-      {"discarded", early_stopping_discards(static_cast<std::int64_t>(result.latencies.size()),
-                                            settings.quantile)},
       {"samples", result.samples},
       {"seconds", result.seconds},
       {"samples_per_second", result.samples_per_second()},
       {"failures", result.failures},
       {"first_failure", result.first_failure},
       {"worst_lateness_ms", 1e3 * result.worst_lateness}};
+  const auto ended = static_cast<std::int64_t>(result.latencies.size());
+  const std::int64_t place = early_stopping_discards(ended, settings.quantile);
+  // The `place`-th largest is the estimate: as LoadGen counts, those above it are discarded.
+  json["discarded"] = place > 0 ? ordered_json(place - 1) : ordered_json();
   json["latency_ms"] = {{"p50", latency.p50}, {"p90", latency.p90},   {"p95", latency.p95},
                         {"p99", latency.p99}, {"p999", latency.p999}, {"min", latency.min},
                         {"max", latency.max}, {"mean", latency.mean}, {"samples", latency.samples}};

@@ -38,10 +38,11 @@ struct LoadSettings {
   std::function<bool()> cancelled;  // polled between queries
 };
 
-// What LoadGen 6.0.17 itself sets for resnet50, from the mlperf.conf inside it (bench/peers/loadgen.py
+// What LoadGen 6.0.17 itself sets for resnet50, from the mlperf.conf inside it
+// (bench/peers/loadgen.py
 // --rules compares): 600 s each; 100 queries of SingleStream, 662 of MultiStream; 24,576 samples
-// Offline. Server gets 662 queries, where LoadGen asks for 100 and then for early stopping, which takes
-// 662. Everything else as `short_settings`.
+// Offline. Server gets 662 queries, where LoadGen asks for 100 and then for early stopping, which
+// takes 662. Everything else as `short_settings`.
 LoadSettings official_settings(Scenario scenario);
 // About `seconds`, enough queries for early stopping where that takes no longer than ten times
 // that.

@@ -208,11 +208,10 @@ std::string table_row(const Measurement& measurement) {
     const double scale = 1e3 / static_cast<double>(measurement.stages->images);
     const Stages& s = *measurement.stages;
     const bool unknown = measurement.device.rfind("cuda", 0) == 0 && s.copy_seconds == 0;
-    stages =
-        fmt::format("{:.2f} / {:.2f} / {:.2f} / {} / {:.2f} / {:.3f}", s.read_seconds * scale,
-                    s.decode_seconds * scale, s.resize_seconds * scale,
-                    unknown ? "in infer" : fmt::format("{:.2f}", s.copy_seconds * scale),
-                    s.infer_seconds * scale, s.top5_seconds * scale);
+    stages = fmt::format("{:.2f} / {:.2f} / {:.2f} / {} / {:.2f} / {:.3f}", s.read_seconds * scale,
+                         s.decode_seconds * scale, s.resize_seconds * scale,
+                         unknown ? "in infer" : fmt::format("{:.2f}", s.copy_seconds * scale),
+                         s.infer_seconds * scale, s.top5_seconds * scale);
   }
   std::string row =
       fmt::format("{:<8} {:>5} {:>12.2f} {:>10.2f}   {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f}  {}\n",

@@ -27,7 +27,7 @@ struct Bench {
   bool real = true;  // kind of the sweeps and of the trace: real, or device when real is not asked
   int batch = 32;    // for what takes one batch size: the fastest
   double device_rate = 0, real_rate = 0;  // images a second at that batch
-  std::vector<double> idle;  // watts of each meter before anything ran
+  std::vector<double> idle;               // watts of each meter before anything ran
   std::function<bool()> cancelled;
   std::function<void(const std::string& line)> say;  // for people; a whole line or more
   // Of a sustained run, once a second: seconds since its start, images in the last second.
@@ -48,8 +48,9 @@ nlohmann::ordered_json sweep_concurrency(const Bench& bench, const std::vector<i
 nlohmann::ordered_json sweep_rates(const Bench& bench, std::vector<double> rates,
                                    double latency_bound);
 nlohmann::ordered_json sweep_threads(const Bench& bench, const std::vector<int>& threads);
-// Each card of the session's kind alone, then all of them as one device; efficiency is what all give to
-// the sum of what each gives. With one card, or a device that is no card, one row and `note`.
+// Each card of the session's kind alone, then all of them as one device; efficiency is what all
+// give to the sum of what each gives. With one card, or a device that is no card, one row and
+// `note`.
 nlohmann::ordered_json sweep_devices(const Bench& bench);
 nlohmann::ordered_json replay_trace(const Bench& bench, const std::string& name,
                                     const std::vector<double>& times, double latency_bound);

@@ -54,12 +54,13 @@ void say_energy(const Bench& bench, const char* what, const ordered_json& energy
   if (!energy.contains("total")) return;
   const ordered_json& total = energy["total"];
   const ordered_json& active = total["joules_an_image_idle_subtracted"];
-  bench.say(fmt::format("energy       {}: {:.4f} J an image, {:.2f} images/s/W at {:.1f} W "
-                        "(component, idle {:.1f} W in it; {} J without)\n",
-                        what, total["joules_an_image"].get<double>(),
-                        total["images_per_second_per_watt"].get<double>(),
-                        total["watts"].get<double>(), total["idle_watts"].get<double>(),
-                        active.is_null() ? "-" : fmt::format("{:.4f}", active.get<double>())));
+  bench.say(
+      fmt::format("energy       {}: {:.4f} J an image, {:.2f} images/s/W at {:.1f} W "
+                  "(component, idle {:.1f} W in it; {} J without)\n",
+                  what, total["joules_an_image"].get<double>(),
+                  total["images_per_second_per_watt"].get<double>(), total["watts"].get<double>(),
+                  total["idle_watts"].get<double>(),
+                  active.is_null() ? "-" : fmt::format("{:.4f}", active.get<double>())));
 }
 
 double slope_share(const std::vector<double>& rates) {
@@ -296,9 +297,10 @@ ordered_json measure_layers(const Bench& bench, int batch) {
   }
   if (copies > 0) {
     json["copy_seconds_an_image"] = copies;
-    bench.say(fmt::format("\ncopies       {:.2f} us an image to and from the device, {:.1f} % of its "
-                          "{:.2f} us (batch {}, one after the other)\n",
-                          1e6 * copies, 100 * copies / all, 1e6 * all, batch));
+    bench.say(
+        fmt::format("\ncopies       {:.2f} us an image to and from the device, {:.1f} % of its "
+                    "{:.2f} us (batch {}, one after the other)\n",
+                    1e6 * copies, 100 * copies / all, 1e6 * all, batch));
   }
   return json;
 }

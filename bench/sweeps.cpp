@@ -130,10 +130,10 @@ ordered_json sweep_devices(const Bench& bench) {
   }
   ordered_json json{{"batch", bench.batch}, {"rows", ordered_json::array()}};
   if (cards.size() < 2) {
-    json["note"] = cards.empty()
-                       ? fmt::format("{} is one device: --thread-scaling shows how it scales", name)
-                       : fmt::format("this machine has one card, {}: there is nothing to scale over",
-                                     cards[0]);
+    json["note"] =
+        cards.empty() ? fmt::format("{} is one device: --thread-scaling shows how it scales", name)
+                      : fmt::format("this machine has one card, {}: there is nothing to scale over",
+                                    cards[0]);
     bench.say("\ndevices      " + json["note"].get<std::string>() + "\n");
   }
   std::vector<std::string> each = cards.empty() ? std::vector<std::string>{name} : cards;
@@ -149,8 +149,8 @@ ordered_json sweep_devices(const Bench& bench) {
     RoundPlan plan;
     plan.seconds = bench.seconds / 2;
     plan.most_seconds = bench.seconds;
-    const Setting setting{session, bench.images, bench.resize, bench.threads, plan, 0,
-                          bench.cancelled};
+    const Setting setting{session, bench.images,   bench.resize, bench.threads, plan,
+                          0,       bench.cancelled};
     const Measurement device = measure_whole(*device_figure(setting, batch, bench.pixels));
     const auto guess = [&] { return 0.8 * device.images_per_second; };
     const Measurement real =

@@ -85,6 +85,26 @@ bool show_modelled(const Flags& flags, const Context& context, const Model& mode
   const Session session(model, flags.device.device, flags.device.threads);
   auto figures = bench::modelled_figures(session);
   if (!figures) return false;
+  const std::pair<const char*, bool> timed[] = {{"--peers", !flags.peers.empty()},
+                                                {"--scenario", !flags.scenarios.empty()},
+                                                {"--rate", !flags.rates.empty()},
+                                                {"--rate-sweep", flags.rate_sweep},
+                                                {"--trace", !flags.trace.empty()},
+                                                {"--concurrency", !flags.concurrency.empty()},
+                                                {"--sustained", flags.sustained > 0},
+                                                {"--cold-start", flags.cold_starts > 0},
+                                                {"--dataset", flags.dataset > 0},
+                                                {"--watch", flags.watch},
+                                                {"--device-scaling", flags.device_scaling},
+                                                {"--thread-scaling", !flags.thread_counts.empty()}};
+  for (const auto& [option, given] : timed) {
+    if (!given) continue;
+    throw Error(
+        PH_UNSUPPORTED,
+        fmt::format("{}: device {} counts cycles of a model and gives no times; cpu, cuda or "
+                    "a card (--port xrt) does",
+                    option, flags.device.device));
+  }
   constexpr int kImages = 2;
   bench::verify_modelled(model, session, kImages);
   figures = bench::modelled_figures(session);  // with what a simulator counted
@@ -535,6 +555,10 @@ void add_bench(CLI::App& app, Context& context) {
   command->footer("Example:\n  pronghorn bench --batch 1,32 --images photos/ --json bench.json");
   command->callback([flags, command, &context] {
     apply_preset(*command, *flags);
+    if (flags->official && flags->scenarios.empty()) {
+      throw Error(PH_INVALID_ARGUMENT,
+                  "--official sets the durations of --scenario: name one or more, or all");
+    }
     flags->device.device = with_port(flags->device.device, flags->port);
     run_bench(*flags, context);
   });

@@ -257,7 +257,8 @@ def peers_of(names, model, float_model, threads, precisions, gpu, sample, left_o
                 except Exception as error:  # noqa: BLE001: any failure of a peer is a row left out
                     left_out.append({"system": f"{name} {precision}", "reason": reason_of(error)})
         except Exception as error:  # noqa: BLE001
-            left_out.append({"system": name, "reason": reason_of(error)})
+            system = "tensorflow, TF-TRT" if gpu and name == "tensorflow" else name
+            left_out.append({"system": system, "reason": reason_of(error)})
     return made
 
 

@@ -7,13 +7,16 @@
 Two comparisons, of each scenario:
 
 same queries   LoadGen's figure beside what our rules (bench/verdict.cpp, bench/statistics.cpp) make of
-               the very same queries, timed here: the judged percentile, samples a second, and for
-               Server at several rates the verdict on a latency bound too. No noise moves it.
-in turn        LoadGen and `pronghorn bench` run one after the other, who comes first alternating. The
-               ratio of each pair has a 95 % interval over the pairs (by order statistics); beside it stand
-               how far LoadGen's own runs, and ours, differ among themselves. "agree": the interval is
-               inside the limit. "differ": it is outside. "not told": it is wider than the limit can
-               tell, because the machine does not repeat its latencies that well.
+               the very same queries, timed here: percentiles, early-stopping estimates, samples a
+               second, and for Server at several rates the verdict on a latency bound. No noise
+               moves it.
+in turn        LoadGen and `pronghorn bench` run one after the other, who comes first alternating;
+               for Server ours replays the arrival times of LoadGen's (--trace). The ratio of each
+               pair has a 95 % interval over the pairs (by order statistics); beside it stand how far
+               LoadGen's own runs, and ours, differ among themselves. "agree": the interval is inside
+               the limit. "differ": it is outside. "not told": it is wider than the limit can tell,
+               because the machine does not repeat its latencies that well, or there are fewer than
+               the six pairs that such an interval takes.
 
 `--require 0.03` sets the limit. It fails when a ratio of the same queries is further than that from 1,
 when a verdict on the same queries is another, or when runs in turn differ.
@@ -51,8 +54,8 @@ VERDICT_RATES = (0.3, 0.6, 0.9, 1.2)
 
 
 def discards(queries, quantile, risk=0.01):
-    """early_stopping_discards() of bench/verdict.cpp: how many of the largest latencies to leave out.
-    Both `pronghorn bench` and LoadGen print theirs, and run_ours() and run_loadgen() compare."""
+    """early_stopping_discards() of bench/verdict.cpp: the t of "the t-th largest latency is the
+    estimate", 0 with too few. LoadGen prints t - 1, `pronghorn bench` stores it: both are compared."""
     log_p, log_q, tail = math.log(1 - quantile), math.log(quantile), 0.0
     for k in range(queries + 1):
         tail += math.exp(math.lgamma(queries + 1) - math.lgamma(k + 1) - math.lgamma(queries - k + 1) +
@@ -62,9 +65,10 @@ def discards(queries, quantile, risk=0.01):
     return queries
 
 
-def nearest_rank(values, quantile):
-    """quantile() of bench/statistics.cpp."""
-    return sorted(values)[max(1, math.ceil(quantile * len(values))) - 1]
+def plain_percentile(values, percent):
+    """As LoadGen takes it: rank floor(n q) + 1. Ours (bench/statistics.cpp) is ceil(n q), which is one
+    lower where n q is whole. Neither is judged: early stopping and verdicts are."""
+    return sorted(values)[min(len(values) - 1, percent * len(values) // 100)]
 
 
 def smaller(model, width, folder):
@@ -109,7 +113,7 @@ class System:
         self.latencies.append(time.perf_counter() - begin)
 
 
-def settings_of(scenario, seconds, rate, bound):
+def settings_of(scenario, seconds, rate, bound, seed):
     settings = lg.TestSettings()
     settings.mode = lg.TestMode.PerformanceOnly
     settings.scenario = getattr(lg.TestScenario, scenario)
@@ -119,13 +123,14 @@ def settings_of(scenario, seconds, rate, bound):
     settings.multi_stream_samples_per_query = 8
     settings.server_target_qps = rate
     settings.server_target_latency_ns = int(1e9 * bound)
+    settings.schedule_rng_seed = seed
     settings.server_target_latency_percentile = QUANTILE["Server"]
     settings.offline_expected_qps = rate
     settings.single_stream_expected_latency_ns = int(1e9 / rate)
     return settings
 
 
-def run_loadgen(system, scenario, seconds, rate, bound):
+def run_loadgen(system, scenario, seconds, rate, bound, seed=0):
     """What LoadGen's summary says, and what our rules say of the same queries."""
     with tempfile.TemporaryDirectory() as folder:
         output = lg.LogOutputSettings()
@@ -136,7 +141,7 @@ def run_loadgen(system, scenario, seconds, rate, bound):
         logs.enable_trace = scenario == "Server"
         sut = lg.ConstructSUT(system.queue if scenario == "Server" else system.run, lambda: None)
         qsl = lg.ConstructQSL(SAMPLES, SAMPLES, lambda _: None, lambda _: None)
-        lg.StartTestWithLogSettings(sut, qsl, settings_of(scenario, seconds, rate, bound), logs)
+        lg.StartTestWithLogSettings(sut, qsl, settings_of(scenario, seconds, rate, bound, seed), logs)
         lg.DestroyQSL(qsl)
         lg.DestroySUT(sut)
         text = (pathlib.Path(folder) / "mlperf_log_summary.txt").read_text()
@@ -156,15 +161,16 @@ def run_loadgen(system, scenario, seconds, rate, bound):
         late = {int(at): 1e-9 * int(ns) for at, ns in re.findall(
             r'"sample_seq":(\d+),.*?"issue_start_ns":(-?\d+)', trace)}
         latencies = [latency + late[at] for at, latency in enumerate(latencies)]
-        result["median_lateness_ms"] = 1e3 * statistics.median(late.values())
+        due = [float(ts) for ts in re.findall(r'"name":"Sample".*?"ph":"b".*?"ts":([\d.]+),"args"', trace)]
+        result["arrivals"] = [1e-6 * (ts - min(due)) for ts in sorted(due)]
         result["largest_lateness_ms"] = 1e3 * max(late.values())
     quantile = QUANTILE[scenario]
     left_out = discards(len(latencies), quantile)
     said = re.search(r"Would discard (\d+) highest", text)
-    if said and int(said.group(1)) != left_out:
+    if said and int(said.group(1)) != left_out - 1:
         sys.exit(f"{scenario}: LoadGen discards {said.group(1)} of {len(latencies)} queries, our rule "
-                 f"{left_out}")
-    same = {f"p{p} ms": 1e3 * nearest_rank(latencies, p / 100) for p in (50, 90, 99)}
+                 f"{left_out - 1}")
+    same = {f"p{p} ms": 1e3 * plain_percentile(latencies, p) for p in (50, 90, 99)}
     for p in (50, 90, 99):
         result[f"p{p} ms"] = 1e-6 * float(found[f"{p}.00 percentile latency (ns)"])
     estimate = 1e3 * sorted(latencies)[-left_out] if left_out > 0 else None
@@ -183,25 +189,28 @@ def run_loadgen(system, scenario, seconds, rate, bound):
     return result | {"same": same}
 
 
-def run_ours(program, model, scenario, seconds, threads, batch, rate=0):
+def run_ours(program, model, width, scenario, seconds, threads, batch, arrivals=None):
     with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder) / "out.json"
-        load = (["--rate", str(rate), "--latency-bound", "1000"] if scenario == "Server"
-                else ["--scenario", scenario.lower()])
-        # A sweep's rate is held for half of --seconds. Few rounds of throughput: only load matters.
-        asked = 2 * seconds if scenario == "Server" else seconds
+        out, times = pathlib.Path(folder) / "out.json", pathlib.Path(folder) / "arrivals.txt"
+        load = ["--scenario", scenario.lower()]
+        if scenario == "Server":
+            times.write_text("\n".join(f"{at:.9f}" for at in arrivals))
+            load = ["--trace", str(times), "--latency-bound", "1000"]
+        # Few rounds of throughput: only load matters.
         subprocess.run([program, "bench", "--model", str(model), "--kind", "device", "--batch",
-                        str(batch), "--repeats", "1", *load, "--seconds", str(asked),
+                        str(batch), "--resize", f"direct:{width}", "--repeats", "1", *load,
+                        "--seconds", str(seconds),
                         "--most-seconds", "0.1", "--threads", str(threads), "--no-report", "--json",
                         str(out)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         report = json.loads(out.read_text())
-    entry = report["rates" if scenario == "Server" else "scenarios"][0]
+    entry = report["trace"] if scenario == "Server" else report["scenarios"][0]
     result = {"verdict": entry["verdict"], "machine": report["machine"], "queries": entry["queries"]}
     if scenario == "Offline":
         return result | {"samples/s": entry["metric"]["value"]}
-    if entry["discarded"] != discards(entry["latency_ms"]["samples"], entry["settings"]["quantile"]):
+    left_out = discards(entry["latency_ms"]["samples"], entry["settings"]["quantile"])
+    if (entry["discarded"] if entry["discarded"] is not None else -1) != left_out - 1:
         sys.exit(f"{scenario}: pronghorn bench discards {entry['discarded']} of {entry['queries']} "
-                 "queries, the rule here another number")
+                 f"queries, the rule here {left_out - 1}")
     for p in (50, 90, 99):
         result[f"p{p} ms"] = entry["latency_ms"][f"p{p}"]
     if scenario != "Server":
@@ -227,7 +236,7 @@ def interval_of_median(values):
 def in_turn(metric, theirs, ours, limit):
     ratios = [t[metric] / o[metric] for t, o in zip(theirs, ours)]
     low, high = interval_of_median(ratios)
-    outcome = ("agree" if 1 - limit <= low and high <= 1 + limit else
+    outcome = ("not told" if len(ratios) < 6 else "agree" if 1 - limit <= low and high <= 1 + limit else
                "differ" if high < 1 - limit or low > 1 + limit else "not told")
     return {"metric": metric, "loadgen": [t[metric] for t in theirs],
             "pronghorn": [o[metric] for o in ours], "ratio": statistics.median(ratios),
@@ -259,14 +268,16 @@ def compare(args, scenario, model, session, pixels):
     bound = 4 * each  # of Server's verdicts
     theirs, ours = [], []
 
-    def loadgen():
-        theirs.append(run_loadgen(System(session, pixels, batch), scenario, args.seconds, rate, bound))
+    def loadgen(number):  # two rounds with the same arrivals, then others
+        theirs.append(run_loadgen(System(session, pixels, batch), scenario, args.seconds, rate, bound,
+                                  number // 2))
 
-    def pronghorn():
-        ours.append(run_ours(args.program, model, scenario, seconds, args.threads, batch, rate))
+    def pronghorn(number):
+        ours.append(run_ours(args.program, model, pixels.shape[1], scenario, seconds, args.threads,
+                             batch, theirs[number // 2 * 2].get("arrivals")))
     for number in range(args.rounds):
         for turn in (loadgen, pronghorn) if number % 2 == 0 else (pronghorn, loadgen):
-            turn()
+            turn(number)
     same = list(theirs)
     if scenario == "Server":  # verdicts over and under the bound
         same += [run_loadgen(System(session, pixels, batch), scenario, args.seconds,

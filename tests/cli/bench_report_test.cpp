@@ -24,7 +24,8 @@ TEST_F(Report, HoldsEverySectionThatWasAskedFor) {
   folder.write("trace.txt", "# three requests\n0\n0.01\n0.05\n");
   const Outcome run = folder.run(
       "bench --batch 1,4 --seconds 0.05 --scenario all --concurrency 1,2 --rate 50,100 "
-      "--thread-scaling 1 --trace trace.txt --sustained 1 --price 0.5/h --json out.json "
+      "--thread-scaling 1 --device-scaling --trace trace.txt --sustained 1 --price 0.5/h --json "
+      "out.json "
       "--csv out.csv " +
       colours());
   ASSERT_EQ(run.status, 0) << run.err;
@@ -48,6 +49,9 @@ TEST_F(Report, HoldsEverySectionThatWasAskedFor) {
   EXPECT_EQ(json["concurrency"].size(), 2u);
   EXPECT_EQ(json["rates"].size(), 2u);
   EXPECT_EQ(json["trace"]["queries"], 3);
+  ASSERT_EQ(json["devices"]["rows"].size(), 1u);
+  EXPECT_GT(json["devices"]["rows"][0]["real_images_per_second"], 0);
+  EXPECT_THAT(json["devices"]["note"].get<std::string>(), HasSubstr("is one device"));
   EXPECT_THAT(json["sustained"]["refused"].get<std::string>(),
               HasSubstr("1 s are too few for a drift at batch"));
   EXPECT_THAT(run.out, HasSubstr("8 slots of 1 s are needed"));
@@ -170,6 +174,8 @@ TEST_F(Report, BadInputIsOneClearLine) {
       {"bench --peers onnxruntime,abacus", "unknown peer \"abacus\"; auto, or of: onnxruntime"},
       {"bench --trace trace.txt", "trace.txt:2: \"0.25\" is not a time in seconds from 0.5 on"},
       {"bench --trace none.txt", "none.txt: no such trace file"},
+      {"bench --official", "--official sets the durations of --scenario"},
+      {"bench --device fpga --peers auto", "--peers: device fpga counts cycles of a model"},
       {"bench --price free", "--price free: give 0.42/h"},
       {"bench --prices prices.toml --price a", "[a] needs either hour"},
       {"report old.json", "old.json: schema 7; this program reads 1"},

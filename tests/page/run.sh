@@ -17,6 +17,7 @@ mkdir -p "$build/page"
   --html "$build/page/compared.html" >/dev/null
 # A run with peers takes minutes, so a stored one (of a busy machine: no figures to cite).
 "$build/pronghorn" report tests/page/peers.json --html "$build/page/peers.html" >/dev/null
-for page in bench compared peers; do
+"$build/pronghorn" report bench/results/gpu-h200-inaccel-2020.json --html "$build/page/card.html" >/dev/null
+for page in bench compared peers card; do
   "$venv/bin/python" tests/page/page_test.py "$build/page/$page.html" "$build/page/$page"
 done
