@@ -75,6 +75,7 @@ ordered_json to_json(const Measurement& measurement) {
                       {"max", latency.max},
                       {"mean", latency.mean},
                       {"samples", latency.samples}}}};
+  if (latency.samples == 0) json["latency_ms"] = {{"samples", 0}};  // interrupted before the first
   const Judged& judged = measurement.judged;
   json["interval_95"] = {judged.interval.low, judged.interval.high};
   json["repeat_images_per_second"] = judged.repeat_rates;
@@ -213,11 +214,14 @@ std::string table_row(const Measurement& measurement) {
                          unknown ? "in infer" : fmt::format("{:.2f}", s.copy_seconds * scale),
                          s.infer_seconds * scale, s.top5_seconds * scale);
   }
-  std::string row =
-      fmt::format("{:<8} {:>5} {:>12.2f} {:>10.2f}   {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f}  {}\n",
-                  measurement.kind, measurement.batch, measurement.images_per_second,
-                  measurement.images_per_second_best, latency.p50, latency.p90, latency.p99,
-                  latency.p999, stages);
+  // An interruption can come before one batch alone was timed.
+  const auto ms = [&](double value) {
+    return latency.samples == 0 ? "-" : fmt::format("{:.2f}", value);
+  };
+  std::string row = fmt::format("{:<8} {:>5} {:>12.2f} {:>10.2f}   {:>9} {:>9} {:>9} {:>9}  {}\n",
+                                measurement.kind, measurement.batch, measurement.images_per_second,
+                                measurement.images_per_second_best, ms(latency.p50),
+                                ms(latency.p90), ms(latency.p99), ms(latency.p999), stages);
   if (measurement.decode_limit && !measurement.decode_limit->rates.empty()) {
     const DecodeLimit& limit = *measurement.decode_limit;
     const Stages& real = *measurement.stages;

@@ -140,6 +140,10 @@ void judge_stability(Report& report) {
         static_cast<double>(std::count_if(m.judged.disturbed.begin(), m.judged.disturbed.end(),
                                           [](const auto& why) { return !why.empty(); }));
     speed_range = std::max(speed_range, m.judged.speed_range);
+    if (m.rounds.size() < 2) {
+      unstable(m, "one round says nothing of its spread");
+      continue;
+    }
     if (m.judged.all_disturbed) {
       unstable(m,
                fmt::format("too few of {} rounds were undisturbed, so all count", m.rounds.size()));
@@ -328,6 +332,7 @@ Report run(const Model& model, const Options& options) {
   } catch (const Error& error) {
     if (error.status() != PH_CANCELLED) throw;
     report.partial = true;
+    if (report.sections.empty()) judge_stability(report);  // interrupted before that
   }
   report.partial = report.partial || (options.cancelled && options.cancelled());
   report.accuracy = judge.accuracy();

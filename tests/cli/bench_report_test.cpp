@@ -125,6 +125,9 @@ TEST_F(Report, AnInterruptedDatasetKeepsWhatItClassified) {
   EXPECT_EQ(json["results"][0]["dataset"]["asked"], 100000000);
   EXPECT_GT(json["results"][0]["dataset"]["images"], 0);
   EXPECT_LT(json["results"][0]["dataset"]["images"], 100000000);
+  if (json["results"][0]["rounds"] == 1) {
+    EXPECT_EQ(json["stability"]["verdict"], "UNSTABLE");
+  }
   EXPECT_GT(json["results"][0]["images_per_second"], 0);
 }
 
