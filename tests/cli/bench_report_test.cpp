@@ -166,6 +166,16 @@ TEST_F(Report, ComparesRuns) {
   EXPECT_THAT(folder.read("out.html"), HasSubstr("\"comparison\""));
 }
 
+TEST_F(Report, ADeviceWithoutTimesRefusesWhatWouldTimeIt) {
+  for (const char* option : {"--peers auto", "--scenario all", "--sustained 20"}) {
+    const Outcome outcome =
+        folder.run(std::string("bench --device fpga --json out.json ") + option);
+    EXPECT_EQ(outcome.status, 1) << option;
+    EXPECT_THAT(outcome.err, HasSubstr(": device fpga counts cycles of a model")) << option;
+    EXPECT_FALSE(std::filesystem::exists(folder.path("out.json"))) << option;
+  }
+}
+
 TEST_F(Report, BadInputIsOneClearLine) {
   folder.write("trace.txt", "0.5\n0.25\n");
   folder.write("prices.toml", "[a]\nhour = \"much\"\n");
@@ -178,7 +188,6 @@ TEST_F(Report, BadInputIsOneClearLine) {
       {"bench --trace trace.txt", "trace.txt:2: \"0.25\" is not a time in seconds from 0.5 on"},
       {"bench --trace none.txt", "none.txt: no such trace file"},
       {"bench --official", "--official sets the durations of --scenario"},
-      {"bench --device fpga --peers auto", "--peers: device fpga counts cycles of a model"},
       {"bench --price free", "--price free: give 0.42/h"},
       {"bench --prices prices.toml --price a", "[a] needs either hour"},
       {"report old.json", "old.json: schema 7; this program reads 1"},
