@@ -20,7 +20,10 @@ constexpr std::int64_t kPairPanels = 2;
 constexpr std::int64_t kResidentWeights = 512 << 10;
 constexpr std::int64_t kGatheredBytes = 1 << 20;  // of gathered windows between two passes
 constexpr std::int64_t kGatherCycles = 12;        // for 64 bytes, with what it costs the caches
-constexpr std::int64_t kCacheBytesPerCycle = 16;  // from the second cache, about
+// Of one thread among all that share an image: weights, which stay in its second cache at best, and
+// windows, most of which other threads have just written.
+constexpr double kWeightBytesPerCycle = 4;
+constexpr double kWindowBytesPerCycle = 1;
 
 struct MatrixStep {
   PackedMatrix packed;
@@ -101,7 +104,7 @@ void keep_to_blocks(std::vector<std::int32_t>& at) {
   }
 }
 
-void choose_parts(MatrixStep& step, int threads) {
+void choose_parts(MatrixStep& step, std::int64_t pixel, int threads) {
   const std::int64_t blocks = divide(step.positions, kBlock);
   const std::int64_t pairs = divide(step.panels, kPairPanels);
   const std::int64_t k_tiles = step.packed.conv.k_tiles;
@@ -113,10 +116,10 @@ void choose_parts(MatrixStep& step, int threads) {
       if (items > 2 * threads) continue;
       const std::int64_t rounds = divide(items, threads);
       const auto work = static_cast<double>(part * range * k_tiles * 64);
-      const auto bytes =
-          static_cast<double>(range * k_tiles * 2 * kTileBytes + part * k_tiles * 2 * kTileBytes);
-      const double cost =
-          static_cast<double>(rounds) * (work + bytes / static_cast<double>(kCacheBytesPerCycle));
+      const auto weights = static_cast<double>(range * k_tiles * 2 * kTileBytes);
+      const auto windows = static_cast<double>(part * kBlock * pixel);
+      const double cost = static_cast<double>(rounds) *
+                          (work + weights / kWeightBytesPerCycle + windows / kWindowBytesPerCycle);
       if (cost >= least) continue;
       least = cost;
       step.part = part * kBlock;
@@ -215,7 +218,7 @@ Step make_matrix_step(const Plan& plan, std::size_t node_index) {
     step->block = weights <= kResidentWeights ? kBlock : std::min(step->block, most);
   }
   conv.distant = weights > second_cache_bytes() / 4;
-  choose_parts(*step, plan.pool->size());
+  choose_parts(*step, src.pixel(), plan.pool->size());
 
   const graph::Node& node = plan.graph->nodes[node_index];
   Step result;

@@ -10,6 +10,7 @@
 #undef _tile_loadconfig
 #undef _tile_release
 #undef _tile_loadd
+#undef _tile_zero
 #undef _tile_stored
 #undef _tile_dpbusd
 
@@ -27,6 +28,8 @@ void emulated_load(int tile, const void* base, std::int64_t stride) {
                      64);
   }
 }
+
+void emulated_zero(int tile) { emulated[tile] = {}; }
 
 void emulated_store(int tile, void* base, std::int64_t stride) {
   for (int r = 0; r < 16; ++r) {
@@ -55,5 +58,6 @@ void emulated_multiply(int sums, int pixels, int weights) {
 #define _tile_loadconfig(config) static_cast<void>(config)
 #define _tile_release() static_cast<void>(0)
 #define _tile_loadd(tile, base, stride) emulated_load(tile, base, stride)
+#define _tile_zero(tile) emulated_zero(tile)
 #define _tile_stored(tile, base, stride) emulated_store(tile, base, stride)
 #define _tile_dpbusd(sums, pixels, weights) emulated_multiply(sums, pixels, weights)
