@@ -3,6 +3,7 @@
 // it decoded, on its own core, so decode and inference never wait for each other; a small reorder
 // window puts the results back into source order.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <map>
@@ -59,10 +60,7 @@ class InOrder {
     moved_.notify_all();
   }
 
-  bool refused() {
-    const std::lock_guard lock(mutex_);
-    return refused_;
-  }
+  bool refused() const { return refused_; }  // polled between images
 
   // Spent in on_result so far.
   double seconds() {
@@ -97,7 +95,7 @@ class InOrder {
   std::int64_t next_ = 0;
   bool emitting_ = false;  // a thread is in on_result
   bool stopped_ = false;
-  bool refused_ = false;
+  std::atomic<bool> refused_{false};
   double seconds_ = 0;
 };
 
