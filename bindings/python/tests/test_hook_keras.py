@@ -137,6 +137,17 @@ def test_what_tensorflow_changes_behind_keras_is_noticed(change, x):
     assert set(places("predict")) == {("cpu", "")}
 
 
+def test_models_of_a_tensorflow_strategy_stay(x):
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("of TensorFlow's strategies")
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        model = keras.Sequential([keras.Input((12, 12, 3)), layers.Conv2D(8, 3),
+                                  layers.GlobalAveragePooling2D(), layers.Dense(4)])
+    np.testing.assert_array_equal(model.predict(x, verbose=0), plain(model.predict, x, verbose=0))
+    assert places("predict") == {("original", "a tf.distribute strategy is in use"): 96}
+
+
 def test_values_that_integers_would_spoil_go_to_the_original(x):
     model = network()
     model.predict(x, verbose=0)

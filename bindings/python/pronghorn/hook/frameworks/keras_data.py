@@ -139,6 +139,15 @@ def rows_of(x: Any) -> int:
 # ---- a whole call
 
 
+def distributed(keras: Any, model: Any) -> str:
+    """A reason when batches are shared out among devices, which is not ours to do."""
+    if keras.distribution.distribution() is not None:
+        return "a keras.distribution is in use"
+    if getattr(model, "_distribute_strategy", None) is not None:
+        return "a tf.distribute strategy is in use"
+    return ""
+
+
 def plain_array(keras: Any, model: Any, x: Any, batch_size: Any, steps: Any) -> bool:
     """Whether predict(x) is over the batches of one array, which Keras would cut as it lies. Its data
     adapters, which take tens of milliseconds of each call, may then be left out."""

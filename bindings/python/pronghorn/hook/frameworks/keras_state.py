@@ -90,8 +90,8 @@ class Tracked:
             self._foreign[methods] = self._foreign_reason(("call", "__call__", *methods))
         if self._foreign[methods]:
             return self._foreign[methods]
-        if self._keras.distribution.distribution() is not None:
-            return "a keras.distribution is in use"
+        if reason := keras_data.distributed(self._keras, self.model):
+            return reason
         with self._lock:
             self._refresh()
             if not self._begun and self.model.built:
