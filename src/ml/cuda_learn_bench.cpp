@@ -165,12 +165,12 @@ class Bench {
       job.bias = bias.as<float>();
       job.y = classes[0].as<std::int32_t>();
       const device::cuda::GpuArray own(
-          device::cuda::logistic_partial_count(job, gpu.multiprocessors) * 8);
+          device::cuda::logistic_partial_count(job, gpu.multiprocessors, gpu.shared_bytes) * 8);
       job.partial = own.as<double>();
       job.sums = result.as<double>();
       time(fmt::format("logistic loss and gradient, {} classes", std::max(outputs, 2)),
            bytes_ + 4 * rows, 4 * rows * kCols * outputs,
-           [&] { return launch_logistic(job, gpu.multiprocessors, stream); });
+           [&] { return launch_logistic(job, gpu.multiprocessors, gpu.shared_bytes, stream); });
     }
 
     const std::vector<double> centers = start();

@@ -110,9 +110,10 @@ class CudaLogistic final : public LogisticPasses {
       Part& part = parts_[g];
       send(gpu, coef, part.b);
       send(gpu, bias, part.bias);
-      part.partial.reserve(logistic_partial_count(fused_job(g), gpu.multiprocessors) * 8);
+      part.partial.reserve(
+          logistic_partial_count(fused_job(g), gpu.multiprocessors, gpu.shared_bytes) * 8);
       part.result.reserve((outputs_ * width + 1) * 8);
-      check(launch_logistic(fused_job(g), gpu.multiprocessors, gpu.stream.get()),
+      check(launch_logistic(fused_job(g), gpu.multiprocessors, gpu.shared_bytes, gpu.stream.get()),
             "logistic regression: loss and gradient");
     }
     return collect(coef_sums, bias_sums, [](std::size_t) { return 1; });

@@ -33,7 +33,8 @@ class GpuArray {
   Memory memory_;
 };
 
-// One GPU of a learner, with the stream that all its work is in.
+// One GPU of a learner, with the stream that all its work is in but large copies: those alternate
+// between two others, so that one is begun while another ends.
 struct Gpu {
   explicit Gpu(int number);
   const int id;
@@ -41,6 +42,7 @@ struct Gpu {
   const int capability;    // 90: compute capability 9.0
   const int shared_bytes;  // that a block may have
   StreamHandle stream;
+  StreamHandle copies[2];
 };
 
 // The GPUs of a learner and the threads that copy for them.

@@ -129,8 +129,9 @@ struct LogisticJob {
   double* sums;          // outputs x (cols + 1) as of OuterJob, then the loss
 };
 bool logistic_fits(const LogisticJob& job, int capability, int shared_bytes);
-std::int64_t logistic_partial_count(const LogisticJob& job, int multiprocessors);
-int launch_logistic(const LogisticJob& job, int multiprocessors, LearnStream stream);
+std::int64_t logistic_partial_count(const LogisticJob& job, int multiprocessors, int shared_bytes);
+int launch_logistic(const LogisticJob& job, int multiprocessors, int shared_bytes,
+                    LearnStream stream);
 
 // sums[i] = (add ? sums[i] : 0) + partial[0][i] + partial[1][i] + ..., `parts` rows of `size`.
 int launch_add_parts(const double* partial, std::int64_t parts, std::int64_t size, double* sums,

@@ -396,7 +396,9 @@ TEST(LogisticOnHost, LossAndGradientAreThoseOfTheDefinition) {
         }
       }
       const unsigned blocks = 2;
-      const std::size_t parts = blocks * LogisticTile::kWarps;
+      // As many warps as fit, and as few as another GPU may have room for.
+      const int warps = weighted ? 4 : LogisticTile::kMostWarps;
+      const auto parts = blocks * static_cast<std::size_t>(warps);
       std::vector<double> partial(parts * expected.size(), 99.0);
       LogisticJob job{};
       job.x = x.data();
@@ -408,7 +410,9 @@ TEST(LogisticOnHost, LossAndGradientAreThoseOfTheDefinition) {
       job.y = y.data();
       job.weight = weighted ? weight.data() : nullptr;
       job.partial = partial.data();
-      emulate::run({blocks, 1}, {LogisticTile::kThreads, 1}, LogisticTile::kBytes, [&] {
+      const auto shared =
+          static_cast<std::size_t>(warps * LogisticTile::warp_bytes(outputs <= 8 ? 1 : 2));
+      emulate::run({blocks, 1}, {static_cast<unsigned>(32 * warps), 1}, shared, [&] {
         if (outputs == 1) {
           weighted ? logistic_kernel<1, true, true>(job) : logistic_kernel<1, false, true>(job);
         } else if (outputs <= 8) {

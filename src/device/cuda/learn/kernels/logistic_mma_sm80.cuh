@@ -10,7 +10,8 @@
 // reads four neighbouring columns at once.
 //
 // Each float is split into two parts of the unit's 11 bits; three products give the accuracy of
-// float. Sums over 512 rows are floats, all others double. Needs compute capability 8.0.
+// float. Sums over 512 rows are floats, all others double; those lie in shared memory, as registers
+// are what limits the number of warps. Needs compute capability 8.0.
 #pragma once
 
 #include "device/cuda/learn/kernels/language.cuh"
@@ -19,17 +20,19 @@
 namespace pronghorn::device::cuda {
 
 struct LogisticTile {
-  static constexpr int kWarps = 8;
-  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kMostWarps = 10;  // of a block; as many as shared memory has room for
   static constexpr int kRows = 16;
   static constexpr int kCols = 64;
-  static constexpr int kStages = 4;
+  static constexpr int kStages = 3;
   static constexpr int kFlush = 32;           // tiles between additions to doubles
   static constexpr int kResidualStride = 24;  // floats between the residuals of two rows
   static constexpr int kRowBytes = kRows * kCols * 4;
   static constexpr int kStageBytes = kRowBytes + kRows * (4 + 8);  // rows, classes, weights
-  static constexpr int kWarpBytes = kStages * kStageBytes + kRows * kResidualStride * 4;
-  static constexpr int kBytes = kWarps * kWarpBytes;
+  static constexpr int kResidualBytes = kRows * kResidualStride * 4;
+  // Tiles: as of LogisticWarp.
+  static constexpr int warp_bytes(int tiles) {
+    return kStages * kStageBytes + kResidualBytes + tiles * kCols * 8 * 8;
+  }
 };
 
 // kTiles: 8 outputs each. kWeighted: job.weight is there. kBinary: one output, the binary loss.
@@ -37,14 +40,20 @@ template <int kTiles, bool kWeighted, bool kBinary>
 class LogisticWarp {
  public:
   using Tile = LogisticTile;
+  static constexpr int kWarpBytes = Tile::warp_bytes(kTiles);
 
   __device__ __forceinline__ explicit LogisticWarp(const LogisticJob& job)
       : job_(job),
         lane_(static_cast<int>(threadIdx.x) % 32),
         g_(lane_ / 4),
         t_(lane_ % 4),
-        memory_(shared_memory() + static_cast<int>(threadIdx.x) / 32 * Tile::kWarpBytes),
-        residuals_(reinterpret_cast<float*>(memory_ + Tile::kStages * Tile::kStageBytes)) {
+        memory_(shared_memory() + static_cast<int>(threadIdx.x) / 32 * kWarpBytes),
+        residuals_(reinterpret_cast<float*>(memory_ + Tile::kStages * Tile::kStageBytes)),
+        sums_(reinterpret_cast<double*>(memory_ + Tile::kStages * Tile::kStageBytes +
+                                        Tile::kResidualBytes) +
+              lane_) {
+#pragma unroll
+    for (int i = 0; i < 16 * kTiles; ++i) sums_[32 * i] = 0;
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
       const int k = n * 8 + g_;
@@ -63,9 +72,9 @@ class LogisticWarp {
   }
 
   __device__ __forceinline__ void run() {
-    const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * Tile::kWarps;
-    const std::int64_t own =
-        static_cast<std::int64_t>(blockIdx.x) * Tile::kWarps + threadIdx.x / 32;
+    const int in_block = static_cast<int>(blockDim.x) / 32;
+    const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * in_block;
+    const std::int64_t own = static_cast<std::int64_t>(blockIdx.x) * in_block + threadIdx.x / 32;
     const std::int64_t tiles = (job_.rows + Tile::kRows - 1) / Tile::kRows;
     std::int64_t ahead = own;
     for (int stage = 0; stage < Tile::kStages - 1; ++stage, ahead += warps) {
@@ -198,7 +207,9 @@ class LogisticWarp {
     }
     most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
     most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
-    float sum = 0;
+    // The label and the others apart: a row that is all but certain still says how much is left.
+    float others = 0;
+    float own = 0;
     float right = 0;
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
@@ -206,24 +217,31 @@ class LogisticWarp {
       for (int e = 0; e < 2; ++e) {
         float& value = z[n][2 * half + e];
         const float behind = value - most;
-        if (n * 8 + 2 * t_ + e == label) right = behind;
         value = expf(behind);
-        sum += value;
+        if (n * 8 + 2 * t_ + e == label) {
+          right = behind;
+          own = value;
+        } else {
+          others += value;
+        }
       }
     }
-    sum += __shfl_xor_sync(~0u, sum, 1);
-    sum += __shfl_xor_sync(~0u, sum, 2);
-    const float scale = quotient(static_cast<float>(w), sum);
+#pragma unroll
+    for (int mask = 1; mask < 4; mask *= 2) {
+      others += __shfl_xor_sync(~0u, others, mask);
+      own += __shfl_xor_sync(~0u, own, mask);
+    }
+    const float scale = quotient(static_cast<float>(w), own + others);
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
         float& value = z[n][2 * half + e];
-        value *= scale;
-        if (n * 8 + 2 * t_ + e == label) value -= static_cast<float>(w);
+        value = scale * (n * 8 + 2 * t_ + e == label ? -others : value);
       }
     }
-    const float loss = (t_ == 0 ? logf(sum) : 0.0f) - right;
+    const float log = own == 1.0f ? log1pf(others) : logf(own + others);
+    const float loss = (t_ == 0 ? log : 0.0f) - right;
     loss_ += w * static_cast<double>(loss);
   }
 
@@ -286,6 +304,10 @@ class LogisticWarp {
     }
   }
 
+  __device__ __forceinline__ double& sum(int m, int n, int i) const {
+    return sums_[32 * ((m * kTiles + n) * 4 + i)];
+  }
+
   __device__ __forceinline__ void flush() {
 #pragma unroll
     for (int m = 0; m < 4; ++m) {
@@ -293,7 +315,7 @@ class LogisticWarp {
       for (int n = 0; n < kTiles; ++n) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          sum_[m][n][i] += static_cast<double>(part_[m][n][i]);
+          sum(m, n, i) += static_cast<double>(part_[m][n][i]);
           part_[m][n][i] = 0;
         }
       }
@@ -320,7 +342,7 @@ class LogisticWarp {
 #pragma unroll
         for (int m = 0; m < 4; ++m) {
           const int col = m / 2 * 32 + 4 * g_ + m % 2 * 2 + i / 2;
-          if (k < job_.outputs && col < job_.cols) to[k * (job_.cols + 1) + col] = sum_[m][n][i];
+          if (k < job_.outputs && col < job_.cols) to[k * (job_.cols + 1) + col] = sum(m, n, i);
         }
       }
 #pragma unroll
@@ -340,16 +362,17 @@ class LogisticWarp {
   const int lane_, g_, t_;
   unsigned char* const memory_;
   float* const residuals_;
+  double* const sums_;  // of this lane
   float high_[kTiles][8][2], low_[kTiles][8][2];
   float part_[4][kTiles][4] = {};
   float bias_[kTiles][2] = {};
-  double sum_[4][kTiles][4] = {};
   double bias_sum_[kTiles][2] = {};
   double loss_ = 0;
 };
 
 template <int kTiles, bool kWeighted, bool kBinary>
-__global__ void __launch_bounds__(LogisticTile::kThreads, 1) logistic_kernel(LogisticJob job) {
+__global__ void __launch_bounds__(32 * LogisticTile::kMostWarps, 1)
+    logistic_kernel(LogisticJob job) {
   LogisticWarp<kTiles, kWeighted, kBinary>(job).run();
 }
 
