@@ -47,7 +47,7 @@ bool regular(std::int64_t outer, std::int64_t outer_stride, std::int64_t inner,
 // at the range, one at the labels. None where the range is wide, and sorting is the better way.
 template <typename T>
 nb::object encode(const nb::ndarray<>& y) {
-  constexpr std::int64_t kWidest = 1 << 16, kBlock = 4096;
+  constexpr std::int64_t kWidest = 1 << 16, kBlock = 2048;
   const auto* labels = static_cast<const T*>(y.data());
   const auto count = static_cast<std::int64_t>(y.shape(0));
   T low = labels[0], high = labels[0];
@@ -59,18 +59,27 @@ nb::object encode(const nb::ndarray<>& y) {
     const std::int64_t widest = std::min(kWidest, 4 * count + 64);
     std::vector<std::uint8_t> seen(static_cast<std::size_t>(widest));
     // Most labels are small numbers from 0, which their bits together tell: a block at a time,
-    // coded while the first cache holds it.
+    // coded while the first cache holds it. As soon as every number up to the largest was seen,
+    // only a larger one is news.
     bool small = true;
+    std::int32_t complete = -1;
     for (std::int64_t begin = 0; small && begin < count; begin += kBlock) {
-      const std::int64_t end = std::min(begin + kBlock, count);
+      const std::int64_t n = std::min(kBlock, count - begin);
+      const T* from = labels + begin;
+      std::int32_t* to = codes.get() + begin;
       std::uint64_t bits = 0;
-      for (std::int64_t i = begin; i < end; ++i) bits |= static_cast<std::uint64_t>(labels[i]);
+      for (std::int64_t i = 0; i < n; ++i) bits |= static_cast<std::uint64_t>(from[i]);
       small = bits < static_cast<std::uint64_t>(widest);
-      for (std::int64_t i = begin; small && i < end; ++i) {
-        const auto at = static_cast<std::int32_t>(labels[i]);
-        seen[static_cast<std::size_t>(at)] = 1;
-        codes[static_cast<std::size_t>(i)] = at;
+      if (!small) break;
+      std::int32_t most = 0;
+      for (std::int64_t i = 0; i < n; ++i) {
+        to[i] = static_cast<std::int32_t>(from[i]);
+        most = std::max(most, to[i]);
       }
+      if (most <= complete) continue;
+      for (std::int64_t i = 0; i < n; ++i) seen[static_cast<std::size_t>(to[i])] = 1;
+      const auto known = std::find(seen.begin(), seen.end(), std::uint8_t{0});
+      complete = static_cast<std::int32_t>(known - seen.begin()) - 1;
     }
     if (small) {
       low = 0;

@@ -74,9 +74,9 @@ void count_groups(const std::int32_t* group, std::int64_t rows, std::int64_t gro
   }
 }
 
-// Sums of groups that are kept in float for this many rows before they go to doubles: each has then
-// lost some 2^-24 of itself. With more groups than that, doubles cost no more.
-constexpr std::int64_t kShortRows = 1024;
+// Sums that are kept in float for this many rows of a group before they go to doubles: each has
+// then lost some 2^-24 of itself. With more groups than that, doubles cost no more.
+constexpr std::int64_t kShortRows = 1152;
 constexpr int kShortGroups = 64;
 
 class CpuLearner final : public Learner {
@@ -216,13 +216,18 @@ class CpuLearner final : public Learner {
       MomentTables<Sum> tables(groups, x.cols, shift_rows, shift);
       const std::int64_t lds = tables.lds();
       std::vector<std::int64_t> scratch;
-      std::int64_t summed = 0;
+      // Rows of each group since the last flush; of further blocks of columns nobody asks.
+      std::vector<std::int32_t> counts(static_cast<std::size_t>(kBrief ? groups : 0));
+      std::vector<std::int32_t> spare(counts.size());
       const auto flush = [&] {
         for (std::int64_t k = 0; k < groups; ++k) {
           loops_of<Sum>(kernels_).flush(tables.first() + k * lds, x.cols, one + k * x.cols);
           loops_of<Sum>(kernels_).flush(tables.second() + k * lds, x.cols, two + k * x.cols);
         }
-        summed = 0;
+        for (std::size_t k = 0; k < counts.size(); ++k) {
+          total[k] += counts[k];
+          counts[k] = 0;
+        }
       };
       for (std::int64_t row = slots.begin(slot); row < slots.end(slot); row += tile) {
         const std::int64_t rows = std::min(tile, slots.end(slot) - row);
@@ -233,21 +238,22 @@ class CpuLearner final : public Learner {
           const std::int64_t width = std::min(block, x.cols - j);
           if constexpr (kBrief) {
             kernels_.short_moments(in.x + j, in.ld, rows, width, g, tables.shift() + j,
-                                   tables.first() + j, tables.second() + j, lds);
+                                   tables.first() + j, tables.second() + j, lds,
+                                   j == 0 ? counts.data() : spare.data());
           } else {
             loops.moments(in.x + j, in.ld, rows, width, g, w, tables.shift() + j, common ? 0 : lds,
                           tables.first() + j, tables.second() + j, lds);
           }
         }
-        if (g != nullptr && w == nullptr) {
+        if constexpr (kBrief) {
+          if (*std::max_element(counts.begin(), counts.end()) + tile > kShortRows) flush();
+        } else if (g != nullptr && w == nullptr) {
           count_groups(g, rows, groups, scratch, total);
         } else {
           for (std::int64_t r = 0; r < rows; ++r) {
             total[g == nullptr ? 0 : g[r]] += w == nullptr ? 1.0 : w[r];
           }
         }
-        summed += rows;
-        if (kBrief && summed >= kShortRows) flush();
       }
       flush();
     });

@@ -303,8 +303,13 @@ TEST(Loops, Moments) {
           if (way != 2) continue;
           const std::vector<float> base(shift.begin(), shift.end());
           std::vector<float> part(2 * base.size());
+          std::vector<std::int32_t> counts(3);
           kernels.short_moments(x.data(), s.cols, s.rows, s.cols, group.data(), base.data(),
-                                part.data(), part.data() + base.size(), s.cols);
+                                part.data(), part.data() + base.size(), s.cols, counts.data());
+          for (std::int32_t k = 0; k < 3; ++k) {
+            ASSERT_EQ(counts[static_cast<std::size_t>(k)],
+                      std::count(group.begin(), group.end(), k));
+          }
           std::vector<double> sums(part.size(), 1.0), plain(part.size(), 1.0);
           for (std::int64_t i = 0; i < s.rows * s.cols; ++i) {
             const auto at = static_cast<std::size_t>(

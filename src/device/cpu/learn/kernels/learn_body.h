@@ -532,25 +532,35 @@ template <class S, int kNv>
   }
 }
 
+// Columns that fill no eight vectors. Not inlined: the loop over whole ones keeps its registers.
+[[gnu::noinline]] void short_rest(const float* x, std::int64_t n, const float* shift, float* first,
+                                  float* second) {
+  using S = Sums32;
+  std::int64_t j = 0;
+  for (; j + S::kLanes <= n; j += S::kLanes) {
+    short_step<S, 1>(x + j, shift + j, first + j, second + j);
+  }
+  if (j == n) return;
+  const std::int64_t rest = n - j;
+  const S::V t = S::load_part(x + j, rest) - S::load_part(shift + j, rest);
+  S::store_part(first + j, S::load_part(first + j, rest) + t, rest);
+  S::store_part(second + j, S::fma(t, t, S::load_part(second + j, rest)), rest);
+}
+
 void short_moments(const float* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
                    const std::int32_t* group, const float* shift, float* first, float* second,
-                   std::int64_t lds) {
-  using S = Sums32;
-  for (std::int64_t r = 0; r < rows; ++r) {
+                   std::int64_t lds, std::int32_t* counts) {
+  constexpr std::int64_t kStep = 8 * Sums32::kLanes;
+  const std::int64_t whole = cols / kStep * kStep;
+  for (std::int64_t r = 0; r < rows; ++r, x += ldx) {
     const std::int64_t at = group[r] * lds;
-    const float* row = x + r * ldx;
-    std::int64_t j = 0;
-    for (; j + 8 * S::kLanes <= cols; j += 8 * S::kLanes) {
-      short_step<S, 8>(row + j, shift + at + j, first + at + j, second + at + j);
+    ++counts[group[r]];
+    for (std::int64_t j = 0; j < whole; j += kStep) {
+      short_step<Sums32, 8>(x + j, shift + at + j, first + at + j, second + at + j);
     }
-    for (; j + S::kLanes <= cols; j += S::kLanes) {
-      short_step<S, 1>(row + j, shift + at + j, first + at + j, second + at + j);
-    }
-    if (j == cols) continue;
-    const std::int64_t n = cols - j;
-    const S::V t = S::load_part(row + j, n) - S::load_part(shift + at + j, n);
-    S::store_part(first + at + j, S::load_part(first + at + j, n) + t, n);
-    S::store_part(second + at + j, S::fma(t, t, S::load_part(second + at + j, n)), n);
+    if (whole == cols) continue;
+    short_rest(x + whole, cols - whole, shift + at + whole, first + at + whole,
+               second + at + whole);
   }
 }
 

@@ -75,10 +75,10 @@ struct LearnKernels {
   LearnLoops<float> f32;
   LearnLoops<double> f64;
   // moments without weights, with sums (and shift, a row of lds values for each group) of float: a
-  // few digits of runs short enough that no more get lost.
+  // few digits of runs short enough that no more get lost. counts[g] += rows of the group.
   void (*short_moments)(const float* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
                         const std::int32_t* group, const float* shift, float* first, float* second,
-                        std::int64_t lds);
+                        std::int64_t lds, std::int32_t* counts);
   // out[r * ldo + c] = bias[c] - sum_j (x[r][j] - mean[j][c])^2 scale[j][c], scale packed as mean,
   // nv 1 or 2.
   void (*gauss)(const double* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
