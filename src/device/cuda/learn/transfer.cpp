@@ -42,20 +42,11 @@ Staging& staging() {
   return one;
 }
 
-void wait_for_all(GpuTeam& team) {
-  for (const auto& gpu : team.gpus) {
-    const Current current(gpu->id);
-    check(cudaStreamSynchronize(gpu->stream.get()), "copying of the data");
-  }
-}
-
-// Calls work for every piece, on the team's threads, with a pinned slot that is free again and the
-// stream for its copy, which the GPU's other work is ahead of; work records the event that says
-// when the slot is free next. All copies are over when run returns.
+// Calls work for every piece, on the team's threads, with a pinned slot that is free again; work
+// records the event that says when it is free next.
 class Pieces {
  public:
-  using Work = std::function<void(int slot, std::byte* pinned, std::int64_t piece, cudaEvent_t,
-                                  cudaStream_t)>;
+  using Work = std::function<void(int slot, std::byte* pinned, std::int64_t piece, cudaEvent_t)>;
 
   explicit Pieces(GpuTeam& team) : team_(team), lock_(mutex()) {}
 
@@ -66,7 +57,6 @@ class Pieces {
         std::min<std::int64_t>({kWorkers, team_.pool.size(), std::max<std::int64_t>(count, 1)}));
     std::atomic<std::int64_t> next{0};
     Staging& pinned = staging();
-    wait_for_all(team_);
     team_.pool.parallel_for(workers, [&](std::int64_t worker, int) {
       std::vector<std::array<std::unique_ptr<EventHandle>, kSlots>> events(team_.gpus.size());
       std::array<cudaEvent_t, kSlots> pending{};
@@ -81,8 +71,7 @@ class Pieces {
         auto& event = events[gpu][static_cast<std::size_t>(slot)];
         if (!event) event = std::make_unique<EventHandle>();
         const int number = static_cast<int>(worker) * kSlots + slot;
-        work(number, pinned.slot(static_cast<int>(worker), slot), piece, event->get(),
-             team_.gpus[gpu]->copies[slot % 2].get());
+        work(number, pinned.slot(static_cast<int>(worker), slot), piece, event->get());
         pending[static_cast<std::size_t>(slot)] = event->get();
       }
       for (const cudaEvent_t event : pending) {
@@ -132,6 +121,13 @@ int place_of(const void* data, int* gpu) {
                                                  : 0;
 }
 
+void wait_for_all(GpuTeam& team) {
+  for (const auto& gpu : team.gpus) {
+    const Current current(gpu->id);
+    check(cudaStreamSynchronize(gpu->stream.get()), "copying of the data");
+  }
+}
+
 // Rows of a matrix in pageable memory.
 void send_rows(GpuTeam& team, Resident& resident) {
   const Matrix& x = resident.matrix;
@@ -140,7 +136,7 @@ void send_rows(GpuTeam& team, Resident& resident) {
   const RowPieces pieces(resident.shares, std::max<std::int64_t>(kPiece / width, 1));
   Pieces(team).run(
       pieces.count, [&](std::int64_t piece) { return pieces.gpu(piece); },
-      [&](int, std::byte* pinned, std::int64_t piece, cudaEvent_t event, cudaStream_t stream) {
+      [&](int, std::byte* pinned, std::int64_t piece, cudaEvent_t event) {
         const auto [first, rows] = pieces.rows(piece);
         if (rows <= 0) return;
         const std::size_t gpu = pieces.gpu(piece);
@@ -156,6 +152,7 @@ void send_rows(GpuTeam& team, Resident& resident) {
                         static_cast<std::size_t>(width - x.cols * size));
           }
         }
+        const cudaStream_t stream = team.gpus[gpu]->stream.get();
         check(
             cudaMemcpyAsync(resident.parts[gpu].own.as<std::byte>() + first * width, pinned,
                             static_cast<std::size_t>(rows * width), cudaMemcpyHostToDevice, stream),
@@ -178,7 +175,7 @@ void send_columns(GpuTeam& team, Resident& resident) {
   }
   Pieces(team).run(
       pieces.count, [&](std::int64_t piece) { return pieces.gpu(piece); },
-      [&](int slot, std::byte* pinned, std::int64_t piece, cudaEvent_t event, cudaStream_t stream) {
+      [&](int slot, std::byte* pinned, std::int64_t piece, cudaEvent_t event) {
         const auto [first, rows] = pieces.rows(piece);
         if (rows <= 0) return;
         const std::size_t gpu = pieces.gpu(piece);
@@ -187,6 +184,7 @@ void send_columns(GpuTeam& team, Resident& resident) {
           std::memcpy(pinned + c * rows * size, bytes_of(x.data) + at * size,
                       static_cast<std::size_t>(rows * size));
         }
+        const cudaStream_t stream = team.gpus[gpu]->stream.get();
         std::byte* to = raw[gpu].as<std::byte>() + slot * kPiece;
         check(cudaMemcpyAsync(to, pinned, static_cast<std::size_t>(rows * x.cols * size),
                               cudaMemcpyHostToDevice, stream),
@@ -343,12 +341,13 @@ void upload_rows(GpuTeam& team, const std::vector<Share>& shares, const void* fr
   const RowPieces pieces(shares, kPiece / size);
   Pieces(team).run(
       pieces.count, [&](std::int64_t piece) { return pieces.gpu(piece); },
-      [&](int, std::byte* pinned, std::int64_t piece, cudaEvent_t event, cudaStream_t stream) {
+      [&](int, std::byte* pinned, std::int64_t piece, cudaEvent_t event) {
         const auto [first, rows] = pieces.rows(piece);
         if (rows <= 0) return;
         const std::size_t gpu = pieces.gpu(piece);
         const auto bytes = static_cast<std::size_t>(rows * size);
         std::memcpy(pinned, bytes_of(from) + (shares[gpu].begin + first) * size, bytes);
+        const cudaStream_t stream = team.gpus[gpu]->stream.get();
         check(cudaMemcpyAsync(to[gpu].as<std::byte>() + first * size, pinned, bytes,
                               cudaMemcpyHostToDevice, stream),
               "copying to the GPU");
@@ -369,7 +368,7 @@ void download(GpuTeam& team, std::size_t gpu, const void* from, std::int64_t byt
   }
   Pieces(team).run(
       (bytes + kPiece - 1) / kPiece, [&](std::int64_t) { return gpu; },
-      [&](int, std::byte* pinned, std::int64_t piece, cudaEvent_t event, cudaStream_t stream) {
+      [&](int, std::byte* pinned, std::int64_t piece, cudaEvent_t event) {
         const std::int64_t at = piece * kPiece;
         const auto size = static_cast<std::size_t>(std::min(kPiece, bytes - at));
         check(cudaMemcpyAsync(pinned, bytes_of(from) + at, size, cudaMemcpyDeviceToHost, stream),

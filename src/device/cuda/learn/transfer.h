@@ -33,8 +33,7 @@ class GpuArray {
   Memory memory_;
 };
 
-// One GPU of a learner, with the stream that all its work is in but large copies: those alternate
-// between two others, so that one is begun while another ends.
+// One GPU of a learner, with the stream that all its work is in.
 struct Gpu {
   explicit Gpu(int number);
   const int id;
@@ -42,7 +41,6 @@ struct Gpu {
   const int capability;    // 90: compute capability 9.0
   const int shared_bytes;  // that a block may have
   StreamHandle stream;
-  StreamHandle copies[2];
 };
 
 // The GPUs of a learner and the threads that copy for them.

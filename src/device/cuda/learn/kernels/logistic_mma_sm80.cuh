@@ -20,10 +20,10 @@
 namespace pronghorn::device::cuda {
 
 struct LogisticTile {
-  static constexpr int kMostWarps = 10;  // of a block; as many as shared memory has room for
+  static constexpr int kMostWarps = 12;  // of a block; as many as shared memory has room for
   static constexpr int kRows = 16;
   static constexpr int kCols = 64;
-  static constexpr int kStages = 3;
+  static constexpr int kStages = 2;
   static constexpr int kFlush = 32;           // tiles between additions to doubles
   static constexpr int kResidualStride = 24;  // floats between the residuals of two rows
   static constexpr int kRowBytes = kRows * kCols * 4;
