@@ -84,6 +84,7 @@ nb::object encode(const nb::ndarray<>& y) {
     if (small) {
       low = 0;
       width = widest;
+      while (seen[static_cast<std::size_t>(width - 1)] == 0) --width;
     } else {
       for (std::int64_t i = 1; i < count; ++i) {
         low = std::min(low, labels[i]);
@@ -100,7 +101,7 @@ nb::object encode(const nb::ndarray<>& y) {
       }
     }
     if (width > 0) {
-      std::vector<std::int32_t> table(seen.size());
+      std::vector<std::int32_t> table(static_cast<std::size_t>(width));
       bool same = true;
       for (std::int64_t i = 0; i < width; ++i) {
         if (seen[static_cast<std::size_t>(i)] == 0) continue;
