@@ -88,7 +88,7 @@ def synthesize(package_text, module, parameters, result):
         apart = " ".join(f"--blackboxed-module {name}" for name in ("DSP48E2", *PIECES) if name != module)
         run = lambda text: ys.run_pass(f"tee -q -o {folder / 'log'} {text}", design)  # noqa: E731
         # The DSP's ports and parameters from the simulation's model, its cell from Yosys.
-        run(f"read_slang -D SYNTHESIS --top {module} {generics} {apart} {package} "
+        run(f"read_slang -I {RTL / 'src'} -D SYNTHESIS --top {module} {generics} {apart} {package} "
             f"{RTL / 'src' / 'pronghorn_types.sv'} {RTL / 'tb' / 'DSP48E2.sv'} {sources}")
         run("delete =DSP48E2")
         run(f"synth_xilinx -family xcup -uram -flatten -noiopad -noclkbuf -top {module} -run begin:map_luts")
@@ -112,7 +112,10 @@ class Synthesis:
         module, parameters = piece
         digest = hashlib.sha256(repr((MAP, PIECES, self.package, module, parameters)).encode())
         for name in sorted(closure(module) | {"pronghorn_types"}):
-            digest.update(source(name).read_bytes())
+            text = source(name).read_bytes()
+            digest.update(text)
+            for header in re.findall(rb'`include "(\w+\.svh)"', text):
+                digest.update((RTL / "src" / header.decode()).read_bytes())
         return digest.hexdigest()[:24]
 
     def measured(self, piece):

@@ -1,48 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Registers, AXI reader and dispatcher, with the overlay's bus ports; the bench is the three engines.
+// Registers, AXI reader and dispatcher, with the overlay's bus ports; the bench is the three engines. Nothing is
+// written to memory.
 module control (
   input  logic                                ap_clk,
   input  logic                                clk2x_i,
   input  logic                                ap_rst_n,
-  output logic                                interrupt,
-  input  logic                                s_axi_control_awvalid,
-  output logic                                s_axi_control_awready,
-  input  logic [6:0]                          s_axi_control_awaddr,
-  input  logic                                s_axi_control_wvalid,
-  output logic                                s_axi_control_wready,
-  input  logic [31:0]                         s_axi_control_wdata,
-  input  logic [3:0]                          s_axi_control_wstrb,
-  output logic                                s_axi_control_bvalid,
-  input  logic                                s_axi_control_bready,
-  output logic [1:0]                          s_axi_control_bresp,
-  input  logic                                s_axi_control_arvalid,
-  output logic                                s_axi_control_arready,
-  input  logic [6:0]                          s_axi_control_araddr,
-  output logic                                s_axi_control_rvalid,
-  input  logic                                s_axi_control_rready,
-  output logic [31:0]                         s_axi_control_rdata,
-  output logic [1:0]                          s_axi_control_rresp,
-  output logic                                m_axi_gmem_arvalid,
-  input  logic                                m_axi_gmem_arready,
-  output logic [63:0]                         m_axi_gmem_araddr,
-  output logic [7:0]                          m_axi_gmem_arlen,
-  input  logic                                m_axi_gmem_rvalid,
-  output logic                                m_axi_gmem_rready,
-  input  logic [pronghorn_types::AxiBits-1:0] m_axi_gmem_rdata,
-  input  logic                                m_axi_gmem_rlast,
-  input  logic [1:0]                          m_axi_gmem_rresp,
-  // nothing is written
-  output logic                                m_axi_gmem_awvalid,
-  input  logic                                m_axi_gmem_awready,
-  output logic [63:0]                         m_axi_gmem_awaddr,
-  output logic [7:0]                          m_axi_gmem_awlen,
-  output logic                                m_axi_gmem_wvalid,
-  input  logic                                m_axi_gmem_wready,
-  output logic [pronghorn_types::AxiBits-1:0] m_axi_gmem_wdata,
-  output logic                                m_axi_gmem_wlast,
-  input  logic                                m_axi_gmem_bvalid,
-  output logic                                m_axi_gmem_bready,
-  input  logic [1:0]                          m_axi_gmem_bresp,
   // the engines
   input  logic [2:0]                          engine_ready_i,
   input  logic [2:0]                          engine_empty_i,
@@ -53,7 +15,8 @@ module control (
   output logic [63:0]                         word_o,
   output logic                                word_last_o,
   output logic                                busy_o,
-  output logic [2:0][63:0]                    base_o
+  output logic [2:0][63:0]                    base_o,
+`include "bus_ports.svh"
 );
   import pronghorn_types::AxiBits;
   logic               start, done;
@@ -95,6 +58,11 @@ module control (
     .beat_valid_i(beat_valid), .beat_i(beat), .beat_last_i(beat_last), .engine_ready_i,
     .engine_empty_i, .word_valid_o, .word_index_o, .word_o, .word_last_o
   );
+  assign m_axi_gmem_arsize  = '0;
+  assign m_axi_gmem_arburst = '0;
+  assign m_axi_gmem_awsize  = '0;
+  assign m_axi_gmem_awburst = '0;
+  assign m_axi_gmem_wstrb   = '0;
   assign m_axi_gmem_awvalid = 1'b0;
   assign m_axi_gmem_awaddr  = '0;
   assign m_axi_gmem_awlen   = '0;
