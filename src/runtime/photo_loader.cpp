@@ -253,7 +253,8 @@ class EngineLoader final : public PhotoLoader {
     if (under_way_.empty()) return;
     try {  // after an error: the engine may still read them
       lane_->finish();
-    } catch (const base::Error&) {  // is not the first
+    } catch (const base::Error&) {
+      under_way_.clear();  // the first error is on its way to the caller
     }
   }
 
