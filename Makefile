@@ -77,7 +77,7 @@ format:
 
 results:
 	@python3 bench/make_table.py
-	@python3 rtl/tools/layer_table.py
+	@python3 rtl/tools/tables.py
 
 gpu-build: setup
 	@tools/setup_cuda.sh

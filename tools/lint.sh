@@ -41,7 +41,7 @@ check layers python3 tools/check_layers.py
 check exports python3 tools/check_exports.py build/libpronghorn.so
 check kernel-objects python3 tools/check_kernel_objects.py build
 check results python3 bench/make_table.py --check
-check layer-table python3 rtl/tools/layer_table.py --check
+check fpga-tables python3 rtl/tools/tables.py --check
 check format format
 [ "${PRONGHORN_TIDY:-1}" = 0 ] || check tidy tidy
 
