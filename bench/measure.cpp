@@ -124,7 +124,7 @@ Measurement Figure::result() const {
         static_cast<double>(result.dataset->images) / result.dataset->seconds;
   }
   result.latency = summarize(result.batch_seconds);
-  if (result.stages && result.stages->wall_seconds > 0 && !result.decode_limit) {
+  if (result.stages && result.stages->wall_seconds > 0 && result.stages->lane_seconds == 0) {
     result.of_ideal =
         result.stages->busy_seconds() / (result.stages->wall_seconds * setting_.threads);
   }

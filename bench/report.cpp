@@ -101,7 +101,7 @@ ordered_json to_json(const Measurement& measurement) {
   }
   if (!measurement.warmup_ms.empty()) json["warmup_ms"] = measurement.warmup_ms;
   if (measurement.stages) {
-    json["stages"] = to_json(*measurement.stages, measurement.decode_limit.has_value(),
+    json["stages"] = to_json(*measurement.stages, measurement.stages->lane_seconds > 0,
                              measurement.device.rfind("cuda", 0) == 0);
     if (measurement.of_ideal > 0) json["of_ideal"] = measurement.of_ideal;
   }

@@ -353,7 +353,7 @@ function curves() {
 function time() {
   const warm = results.filter(r => r.warmup_ms && r.warmup_ms.length > 1);
   const sustained = report.sustained && !report.sustained.refused ? report.sustained : null;
-  const turns = results.filter(r => r.round_series && r.round_series.length > 1);
+  const turns = results.filter(r => r.round_series && r.round_series.length);
   if (!warm.length && !sustained && !report.cold_start && !turns.length) return;
   const box = section('time', 'Over time');
   const pair = el('div', {className: 'pair'});
@@ -579,7 +579,7 @@ function setUp() {
     ['Pronghorn', m.version], ['commit', m.commit], ['compiler', m.compiler], ['device', `${d.name}${d.isa ? ' (' + d.isa + ')' : ''}`], ['threads', d.threads],
     ['model', `${model.name} (${model.format}), ${model.quantized ? 'INT8' : 'float32'}, ${num((model.macs || 0) / 1e9, 2)} GMAC an image`], ['model SHA-256', model.sha256],
     ['images', i.generated ? `${num(i.count)} generated, seed ${i.seed}, mean ${num(i.mean_bytes / 1e3)} KB` : `${num(i.count)} from ${i.path}`], ['too few', i.note],
-    ['resize', `${r.mode}, ${r.interpolation}${r.scaled_decode ? ', scaled decode' : ''}`], ['decoder', 'libjpeg-turbo'],
+    ['resize', `${r.mode}, ${r.interpolation}${r.scaled_decode ? ', scaled decode' : ''}`], ['decoder', d.decoders && d.decoders.engine ? `${d.decoders.engine}, and libjpeg-turbo` : 'libjpeg-turbo'],
     ['first result', num(report.first_result_seconds, 3) + ' s after the start'], ['memory', num((report.peak_rss_bytes || 0) / 1e6) + ' MB at most'],
     ['own overhead', report.own_overhead && `${num(report.own_overhead.null_queries_per_second)} null queries/s; ${percent(report.own_overhead.share_of_batch_1, 4)} of batch 1`]]))),
   el('h3', {}, 'Command'), el('pre', {tabIndex: 0}, report.command || ''));

@@ -100,7 +100,8 @@ def drive_sections(page, report):
         for missing in kind.get("missing", []):
             check(missing.replace(",", "") in shown, f"not shown: {missing}")
         if "total" in kind:
-            check(f"{kind['total']['joules_an_image']:.4f}" in shown, "joules an image are not shown")
+            joules = kind["total"]["joules_an_image"]
+            check(f"{joules:.{4 if joules >= 0.01 else 6}f}" in shown, "joules an image are not shown")
     if "total" in long:
         check("(the sustained run)" in shown, "the power of the sustained run is not shown")
     for peer in report.get("peers", {}).get("results", []):

@@ -18,6 +18,7 @@ mkdir -p "$build/page"
 # A run with peers takes minutes, so a stored one (of a busy machine: no figures to cite).
 "$build/pronghorn" report tests/page/peers.json --html "$build/page/peers.html" >/dev/null
 "$build/pronghorn" report bench/results/gpu-h200-inaccel-2020.json --html "$build/page/card.html" >/dev/null
-for page in bench compared peers card; do
+"$build/pronghorn" report bench/results/gpu-h200-peers.json --html "$build/page/card-peers.html" >/dev/null
+for page in bench compared peers card card-peers; do
   "$venv/bin/python" tests/page/page_test.py "$build/page/$page.html" "$build/page/$page"
 done
