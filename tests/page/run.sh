@@ -11,7 +11,8 @@ venv=$build/page-venv
 "$venv/bin/pip" install --quiet --disable-pip-version-check playwright==1.65.2
 mkdir -p "$build/page"
 "$build/pronghorn" bench --batch 1,4,8 --seconds 0.5 --scenario singlestream,offline \
-  --concurrency 1,2 --rate-sweep --thread-scaling 1 --device-scaling --sustained 10 --cold-start 2 --price 0.42/h \
+  --concurrency 1,2 --rate-sweep --thread-scaling 1 --device-scaling --sustained 10 \
+  --cold-start 2 --price 0.42/h \
   --json "$build/page/bench.json" >/dev/null
 "$build/pronghorn" report "$build/page/bench.json" "$build/page/bench.json" \
   --html "$build/page/compared.html" >/dev/null
