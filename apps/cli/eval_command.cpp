@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "apps/cli/command.h"
 #include "apps/cli/interrupt.h"
@@ -11,6 +12,7 @@
 #include "apps/cli/model_flags.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/progress.h"
+#include "bench/machine.h"
 #include "bench/report.h"
 
 namespace pronghorn::cli {
@@ -19,7 +21,8 @@ namespace {
 struct Flags {
   std::string images;
   ModelFlags model;
-  std::string compare;
+  std::string compare;                            // a model, a device, a precision; any of
+  std::string compare_device, compare_precision;  // them starts a comparison
   ResizeFlags resize;
   DeviceFlags device;
   int batch = 8;
@@ -32,7 +35,7 @@ struct Tally {
   std::int64_t labelled = 0, top1 = 0, top5 = 0;
   std::int64_t unlabelled = 0, skipped = 0;
   double seconds = 0;
-  std::vector<std::int32_t> answers;  // first guess for each image of the source; -1: broken
+  std::vector<std::vector<std::int64_t>> answers;  // best guesses for each image; empty: broken
   std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> confusions;  // truth, answer
   std::map<std::string, std::int64_t> unknown_labels;
   nlohmann::ordered_json broken = nlohmann::ordered_json::array();
@@ -47,7 +50,7 @@ Tally evaluate(const Model& model, const Session& session, const Source& source,
   const LabelIndex labels(model);
   const int guesses = static_cast<int>(std::min<std::int64_t>(5, session.classes()));
   Tally tally;
-  tally.answers.assign(static_cast<std::size_t>(source.size()), -1);
+  tally.answers.resize(static_cast<std::size_t>(source.size()));
   Progress progress(title, source.size(), "images");
   const ClassifyStats stats = session.classify(
       source, resize, {flags.batch, flags.device.threads, flags.strict}, [&](const Result& result) {
@@ -60,8 +63,7 @@ Tally evaluate(const Model& model, const Session& session, const Source& source,
           return true;
         }
         const Top top = top_k(result.outputs, guesses);
-        tally.answers[static_cast<std::size_t>(result.index)] =
-            static_cast<std::int32_t>(top.indices[0]);
+        tally.answers[static_cast<std::size_t>(result.index)] = top.indices;
         const std::int64_t truth = labels.find(std::string(result.label));
         if (truth < 0) {
           ++tally.unlabelled;
@@ -107,10 +109,70 @@ void print_accuracy(const Tally& tally) {
              tally.labelled);
 }
 
+// "int8", "float32" or "fp16": what a session of `info` computes in.
+std::string precision_of(const ModelInfo& info, const std::string& precision) {
+  return precision == "fp16" ? precision : info.quantized ? "int8" : "float32";
+}
+
+struct Agreement {
+  std::int64_t images = 0;  // that both decoded
+  std::int64_t first = 0;   // of those, with the same first guess
+  std::int64_t all = 0;     // with the same guesses in the same order
+  double fraction(std::int64_t count) const {
+    return images == 0 ? 0 : static_cast<double>(count) / static_cast<double>(images);
+  }
+};
+Agreement agreement_of(const Tally& a, const Tally& b) {
+  Agreement agreement;
+  for (std::size_t i = 0; i < a.answers.size(); ++i) {
+    if (a.answers[i].empty() || b.answers[i].empty()) continue;
+    ++agreement.images;
+    agreement.first += a.answers[i][0] == b.answers[i][0] ? 1 : 0;
+    agreement.all += a.answers[i] == b.answers[i] ? 1 : 0;
+  }
+  return agreement;
+}
+
+// The same images through another model, device or precision: what is not named is as before.
+void compare(const Model& model, const Source& source, const Resize& resize, const Flags& flags,
+             const Tally& tally, nlohmann::ordered_json& json) {
+  const auto or_else = [](const std::string& wanted, const std::string& otherwise) {
+    return wanted.empty() ? otherwise : wanted;
+  };
+  ModelFlags other_flags = flags.model;
+  other_flags.model = flags.compare;
+  const std::optional<Model> opened =
+      flags.compare.empty() ? std::nullopt : std::optional<Model>(open_model(other_flags));
+  const Model& other = opened ? *opened : model;
+  const std::string precision = or_else(flags.compare_precision, flags.device.precision);
+  const Session session(other, or_else(flags.compare_device, flags.device.device),
+                        flags.device.threads, "", precision);
+  const Tally second = evaluate(other, session, source, resize, flags, "compare", false);
+  const Agreement same = agreement_of(tally, second);
+  fmt::print("\ncompared with {}, {}, device {}\n", title_of(other.info()),
+             precision_of(other.info(), precision), session.device().name);
+  if (second.labelled > 0) print_accuracy(second);
+  fmt::print("agreement   {:6.2f} %   (same first guess on {} of {})\n",
+             100 * same.fraction(same.first), same.first, same.images);
+  fmt::print("all guesses {:6.2f} %   (same five in the same order on {})\n",
+             100 * same.fraction(same.all), same.all);
+  json["model_other"] = to_json(other.info(), or_else(flags.compare, flags.model.model));
+  json["device_other"] = session.device().name;
+  json["precision_other"] = precision_of(other.info(), precision);
+  json["agreement"] = same.fraction(same.first);
+  json["agreement_images"] = same.images;
+  json["agreement_count"] = same.first;
+  json["agreement_all_count"] = same.all;
+  json["top1_other"] = second.fraction(second.top1);
+  json["top5_other"] = second.fraction(second.top5);
+}
+
 void eval(const Flags& flags, Context& context) {
   OutputFile json_file(flags.json);
   const Model model = open_model(flags.model);
   const ModelInfo info = model.info();
+  const bool comparing =
+      !flags.compare.empty() || !flags.compare_device.empty() || !flags.compare_precision.empty();
   const Resize resize = flags.resize.of(info);
   Source source = Source::open(flags.images);
   if (flags.limit > 0 && flags.limit < source.size()) source = source.repeat(flags.limit);
@@ -119,13 +181,16 @@ void eval(const Flags& flags, Context& context) {
   const Tally tally = evaluate(model, session, source, resize, flags, "eval", true);
   const double rate = static_cast<double>(source.size()) / std::max(tally.seconds, 1e-9);
 
-  fmt::print("model       {}, device {}\n", title_of(info), session.device().name);
+  fmt::print("model       {}, {}, device {}\n", title_of(info),
+             precision_of(info, flags.device.precision), session.device().name);
   fmt::print("images      {} from {}, {} {}\n", source.size(), flags.images, resize.mode,
              resize.nearest ? "nearest" : "bilinear");
   nlohmann::ordered_json json{{"schema", bench::kSchema},
                               {"command", context.command},
                               {"model", to_json(info, flags.model.model)},
                               {"device", session.device().name},
+                              {"machine", bench::to_json(bench::this_machine())},
+                              {"precision", precision_of(info, flags.device.precision)},
                               {"resize", to_json(resize)},
                               {"images", tally.labelled},
                               {"top1", tally.fraction(tally.top1)},
@@ -138,7 +203,7 @@ void eval(const Flags& flags, Context& context) {
                               {"seconds", tally.seconds},
                               {"images_per_second", rate}};
   if (tally.labelled == 0) {
-    if (flags.compare.empty()) {
+    if (!comparing) {
       const std::string example =
           tally.unknown_labels.empty() ? "" : tally.unknown_labels.begin()->first;
       throw Error(PH_INVALID_ARGUMENT,
@@ -157,30 +222,7 @@ void eval(const Flags& flags, Context& context) {
   fmt::print("skipped     {:6}\nunlabelled  {:6}\n", tally.skipped, tally.unlabelled);
   fmt::print("speed       {:6.1f} images/s\n", rate);
 
-  if (!flags.compare.empty()) {
-    ModelFlags other_flags = flags.model;
-    other_flags.model = flags.compare;
-    const Model other = open_model(other_flags);
-    const Session other_session(other, flags.device.device, flags.device.threads, "",
-                                flags.device.precision);
-    const Tally second = evaluate(other, other_session, source, resize, flags, "compare", false);
-    std::int64_t both = 0, equal = 0;
-    for (std::size_t i = 0; i < tally.answers.size(); ++i) {
-      if (tally.answers[i] < 0 || second.answers[i] < 0) continue;
-      ++both;
-      equal += tally.answers[i] == second.answers[i] ? 1 : 0;
-    }
-    const double agreement = both == 0 ? 0 : static_cast<double>(equal) / static_cast<double>(both);
-    fmt::print("\ncompared with {}\n", title_of(other.info()));
-    if (second.labelled > 0) print_accuracy(second);
-    fmt::print("agreement   {:6.2f} %   (same first guess on {} of {})\n", 100 * agreement, equal,
-               both);
-    json["model_other"] = to_json(other.info(), flags.compare);
-    json["agreement"] = agreement;
-    json["agreement_images"] = both;
-    json["top1_other"] = second.fraction(second.top1);
-    json["top5_other"] = second.fraction(second.top5);
-  }
+  if (comparing) compare(model, source, resize, flags, tally, json);
 
   json["confusions"] = nlohmann::ordered_json::array();
   const std::vector<Confusion> confusions = most_frequent(tally, 20);
@@ -215,6 +257,12 @@ void add_eval(CLI::App& app, Context& context) {
   flags->model.add(*command);
   command->add_option("--compare", flags->compare,
                       "Also run this model and count equal first guesses");
+  command->add_option("--compare-device", flags->compare_device,
+                      "The same on this device (with --compare: that model on it)");
+  command
+      ->add_option("--compare-precision", flags->compare_precision,
+                   "The same in this precision: model or fp16")
+      ->check(CLI::IsMember({"model", "fp16"}));
   flags->resize.add(*command);
   flags->device.add(*command);
   command->add_option("-b,--batch", flags->batch, "Images inferred together")

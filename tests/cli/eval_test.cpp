@@ -111,6 +111,25 @@ TEST_F(Eval, CompareCountsEqualAnswers) {
   EXPECT_DOUBLE_EQ(folder.json("out.json")["top1_other"], 0.8);
 }
 
+// The same model elsewhere: the colours are a float model, whose answers are alike on both devices.
+TEST_F(Eval, CompareDevicesAndPrecisions) {
+  const Outcome run =
+      folder.run("eval set --device cpu --compare-device reference --json out.json " + colours());
+  EXPECT_EQ(run.status, 0) << run.err;
+  const auto json = folder.json("out.json");
+  EXPECT_EQ(json["precision"], "float32");
+  EXPECT_EQ(json["device"], "cpu");
+  EXPECT_EQ(json["device_other"], "reference");
+  EXPECT_EQ(json["precision_other"], "float32");
+  EXPECT_EQ(json["agreement_count"], json["agreement_images"]);
+  EXPECT_DOUBLE_EQ(json["top1_other"], 0.8);
+
+  const Outcome refused = folder.run("eval set --device cpu --compare-precision fp16 " + colours());
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("fp16"));
+  EXPECT_EQ(folder.run("eval set --compare-precision bf16 " + colours()).status, 2);
+}
+
 TEST_F(Eval, QuantizeErrors) {
   const std::string model = "quantize '" + colours_file() + "' ";
   EXPECT_EQ(folder.run(model + "--calibration set").status, 2);  // no -o

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -181,6 +182,70 @@ TEST_P(CudaExact, EmbeddedModelEqualsTheCpu) {
   const auto program = device::compile_or_throw(*candidate_.device, graph);
   EXPECT_TRUE(run(*program, inputs, kImages, 0) == want);
   EXPECT_TRUE(run(*program, inputs, kImages, 0) == want) << "second run";
+}
+
+// One GPU named twice, thrice: what several share, with a copy of the model and memory for each.
+TEST(CudaDevice, BatchesAreSharedAmongGpus) {
+  if (device::cuda::device_names().empty()) GTEST_SKIP() << "no GPU";
+  const auto judge_device = device::reference::make_device();
+  const auto one = device::cuda::make_device("cuda:0");
+  for (const char* name : {"cuda:0,0", "cuda:0,0,0"}) {
+    SCOPED_TRACE(name);
+    const Candidate candidate{name, device::cuda::make_device(name)};
+    EXPECT_EQ(candidate.device->properties().memory_bytes, one->properties().memory_bytes);
+    for (std::uint32_t seed = 5000; seed < 5006; ++seed) {
+      const auto graph = graph::passes::lower_quantized(random_network(seed, seed % 2 == 0));
+      for (const int batch : {1, 2, 3, 7, 64}) {
+        const Bytes inputs = make_inputs(graph, batch, "random", seed);
+        const auto fault = disagreement(candidate, *judge_device, graph, inputs, batch, {0});
+        ASSERT_FALSE(fault) << "seed " << seed << ", batch " << batch << "\n" << *fault;
+      }
+    }
+  }
+}
+
+// Many submissions from several threads at once, on a shared device.
+TEST(CudaDevice, ThreadsShareGpus) {
+  if (device::cuda::device_names().empty()) GTEST_SKIP() << "no GPU";
+  const auto graph =
+      std::make_shared<const graph::Graph>(graph::passes::lower_quantized(random_network(78)));
+  const auto reference = device::reference::make_device();
+  const auto judge = device::compile_or_throw(*reference, graph);
+  const auto device = device::cuda::make_device("cuda:0,0");
+  const auto program = device::compile_or_throw(*device, graph);
+  constexpr int kThreads = 6;
+  std::vector<std::string> faults(kThreads);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      const int batch = 1 + 5 * t;
+      const Bytes inputs = make_inputs(*graph, batch, "random", kSeed + static_cast<unsigned>(t));
+      const Bytes want = run(*judge, inputs, batch, 1);
+      for (int i = 0; i < 20; ++i) {
+        if (run(*program, inputs, batch, 0) != want)
+          faults[static_cast<std::size_t>(t)] = "differs";
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const std::string& fault : faults) EXPECT_EQ(fault, "");
+}
+
+TEST(CudaDevice, NamesAreLists) {
+  using device::cuda::numbers_of;
+  EXPECT_EQ(numbers_of("cuda"), std::vector<int>{});
+  EXPECT_EQ(numbers_of("cuda:3"), std::vector<int>{3});
+  EXPECT_EQ(numbers_of("cuda:0,0,12"), (std::vector<int>{0, 0, 12}));
+  for (const char* wrong : {"", "cud", "cuda:", "cuda:0,", "cuda:,0", "cuda:x", "cuda:0x",
+                            "cuda:-1", "cuda:0,-0", "cuda:0 1", "cuda:99999999999", "cuda0"}) {
+    try {
+      numbers_of(wrong);
+      ADD_FAILURE() << wrong;
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.status(), base::Status::kInvalidArgument);
+      EXPECT_NE(std::string(error.what()).find(wrong), std::string::npos);
+    }
+  }
 }
 
 TEST(CudaDevice, FloatGraphsAreRefusedByName) {

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -17,6 +20,7 @@ namespace pronghorn::device::cuda {
 namespace {
 
 constexpr int kLeastCapability = 75;
+constexpr std::size_t kMostGpus = 64;
 
 int attribute(cudaDeviceAttr which, int gpu) {
   int value = 0;
@@ -69,12 +73,13 @@ class CudaDevice final : public Device {
     p.name = name_;
     cudaDeviceProp gpu{};
     check(cudaGetDeviceProperties(&gpu, gpus_[0]), "the GPU's properties");
-    p.cores = gpu.multiProcessorCount * static_cast<int>(gpus_.size());
+    p.cores = 0;
+    for (const int id : distinct()) p.cores += attribute(cudaDevAttrMultiProcessorCount, id);
     p.description =
         fmt::format("{}{}, {} multiprocessors",
                     gpus_.size() > 1 ? fmt::format("{} x ", gpus_.size()) : "", gpu.name, p.cores);
     p.isa = fmt::format("sm_{}", lowest_capability());
-    for (const int id : gpus_) {
+    for (const int id : distinct()) {
       cudaDeviceProp each{};
       check(cudaGetDeviceProperties(&each, id), "the GPU's properties");
       p.memory_bytes += static_cast<std::int64_t>(each.totalGlobalMem);
@@ -105,7 +110,7 @@ class CudaDevice final : public Device {
 
   std::optional<double> energy_joules() const override {
     double sum = 0;
-    for (const int gpu : gpus_) {
+    for (const int gpu : distinct()) {
       const std::optional<double> joules = cuda::energy_joules(bus_id(gpu));
       if (!joules) return std::nullopt;
       sum += *joules;
@@ -114,6 +119,8 @@ class CudaDevice final : public Device {
   }
 
  private:
+  std::set<int> distinct() const { return {gpus_.begin(), gpus_.end()}; }
+
   int lowest_capability() const {
     int lowest = capability(gpus_[0]);
     for (const int gpu : gpus_) lowest = std::min(lowest, capability(gpu));
@@ -133,17 +140,43 @@ std::vector<std::string> device_names() {
   return names;
 }
 
+std::vector<int> numbers_of(const std::string& name) {
+  constexpr std::string_view kPrefix = "cuda:";
+  std::vector<int> numbers;
+  if (name == "cuda") return numbers;
+  bool good = name.starts_with(kPrefix);
+  const char* at = good ? name.data() + kPrefix.size() : nullptr;
+  const char* const end = name.data() + name.size();
+  while (good) {
+    int number = 0;
+    const auto [next, error] = std::from_chars(at, end, number);
+    good = error == std::errc() && *at != '-' && (next == end || *next == ',') &&
+           numbers.size() < kMostGpus;
+    numbers.push_back(number);
+    if (next == end) break;
+    at = next + 1;
+  }
+  if (!good) {
+    base::fail(base::Status::kInvalidArgument,
+               "device \"{}\": cuda is all GPUs, cuda:0 one, cuda:0,1 a list of at most {}", name,
+               kMostGpus);
+  }
+  return numbers;
+}
+
 std::unique_ptr<Device> make_device(const std::string& name) {
+  numbers_of(name);  // a wrong name is one with and without a GPU
   const auto [count, reason] = count_gpus();
   if (count == 0) {
     base::fail(base::Status::kUnavailable, "device \"{}\" cannot be used: {}", name, reason);
   }
   const std::vector<int> gpus = usable_gpus();
-  if (name == "cuda" && !gpus.empty()) return std::make_unique<CudaDevice>(name, gpus);
-  for (const int gpu : gpus) {
-    if (name == fmt::format("cuda:{}", gpu)) {
-      return std::make_unique<CudaDevice>(name, std::vector<int>{gpu});
-    }
+  const auto usable = [&](int gpu) {
+    return std::find(gpus.begin(), gpus.end(), gpu) != gpus.end();
+  };
+  const std::vector<int> wanted = name == "cuda" ? gpus : numbers_of(name);
+  if (!wanted.empty() && std::all_of(wanted.begin(), wanted.end(), usable)) {
+    return std::make_unique<CudaDevice>(name, wanted);
   }
   std::string known;
   for (const int gpu : gpus) known += fmt::format("{}cuda:{}", known.empty() ? "" : ", ", gpu);
