@@ -78,6 +78,7 @@ format:
 results:
 	@python3 bench/make_table.py
 	@python3 rtl/tools/tables.py
+	@python3 bench/gpu_layers.py
 
 gpu-build: setup
 	@tools/setup_cuda.sh

@@ -5,10 +5,11 @@
 # the C library's own, the model, the scripts.
 #   tools/gpu_bundle.sh FOLDER [IMAGES...]   then there: FOLDER/tools/gpu_test.sh, FOLDER/tools/gpu_bench.sh
 # IMAGES are photographs that the tests judge and the benchmark takes beside generated ones.
-# PRONGHORN_LIBRARY names another libpronghorn.so, for example one without a model inside.
+# PRONGHORN_LIBRARY names another libpronghorn.so, for example one without a model inside;
+# PRONGHORN_VALIDATION labelled photographs as a .tar, in which the benchmark judges accuracy.
 set -eu
 cd "$(dirname "$0")/.."
-[ $# -ge 1 ] || { sed -n 3,9p "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n 3,10p "$0" >&2; exit 2; }
 folder=$1
 shift
 build=build-cuda
@@ -31,6 +32,7 @@ if [ $# -gt 0 ]; then
   mkdir -p "$folder/images"
   cp "$@" "$folder/images/"
 fi
+[ -z "${PRONGHORN_VALIDATION:-}" ] || cp "$PRONGHORN_VALIDATION" "$folder/validation.tar"
 # The library holds the model once more: a window of 64 MiB finds it.
 XZ_OPT=${XZ_OPT:--9} tar -C "$folder" -cJf "$folder.tar.xz" .
 du -h "$folder.tar.xz"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The exactness tests of the CUDA device, then the same under compute-sanitizer where it is installed
-# (PRONGHORN_SANITIZER=off leaves that out). Runs in a source tree after `cmake --build build-cuda
+# The exactness tests of the CUDA device, then some of them under compute-sanitizer where it is installed
+# (PRONGHORN_SANITIZER=off leaves that out, PRONGHORN_SANITIZER=only the others). Runs in a source tree after `cmake --build build-cuda
 # --target cuda-all`, or in a bundle (tools/gpu_bundle.sh). Fails on any difference; without a GPU the
 # tests say that they are skipped.
 set -u
@@ -20,18 +20,25 @@ else
 fi
 [ ! -d images ] || export PRONGHORN_TEST_IMAGES="$PWD/images"
 status=0
-"$exact" || status=1
-"$tests/ph_device_cuda_test" || status=1
-"$input" || status=1
-"$learn" || status=1
-PRONGHORN_TEST_SHARES=2 "$learn" || status=1
-if [ "${PRONGHORN_SANITIZER:-on}" = on ] && command -v compute-sanitizer >/dev/null 2>&1; then
-  compute-sanitizer --tool memcheck --error-exitcode 1 "$exact" \
-    --gtest_filter='*RandomNetworks*:*RandomProblems*:*BatchesInterleave*' || status=1
-  compute-sanitizer --tool memcheck --error-exitcode 1 "$learn" || status=1
-  compute-sanitizer --tool racecheck --error-exitcode 1 "$exact" \
-    --gtest_filter='*RandomNetworks*' || status=1
-  compute-sanitizer --tool memcheck --error-exitcode 1 "$input" \
-    --gtest_filter='*PixelsOfTheProcessorsDecoder*' || status=1
+judge() {
+  "$@" && return
+  status=1
+  echo "gpu_test: failed: $*" >&2
+}
+if [ "${PRONGHORN_SANITIZER:-on}" != only ]; then
+  for program in "$exact" "$tests/ph_device_cuda_test" "$input" "$learn"; do judge "$program"; done
+  judge env PRONGHORN_TEST_SHARES=2 "$learn"
+fi
+if [ "${PRONGHORN_SANITIZER:-on}" != off ] && command -v compute-sanitizer >/dev/null 2>&1; then
+  watched() {
+    tool=$1
+    shift
+    judge compute-sanitizer --tool "$tool" --error-exitcode 1 "$@"
+  }
+  watched memcheck "$exact" --gtest_filter='CudaDevice*:*Exact.RandomNetworks*:*RandomProblems*:*BatchesInterleave*'
+  watched memcheck "$exact" --gtest_filter='*CudaHalf.*'
+  watched racecheck "$exact" --gtest_filter='*RandomNetworks*'
+  watched memcheck "$learn"
+  watched memcheck "$input" --gtest_filter='*PixelsOfTheProcessorsDecoder*'
 fi
 exit $status

@@ -42,6 +42,7 @@ check exports python3 tools/check_exports.py build/libpronghorn.so
 check kernel-objects python3 tools/check_kernel_objects.py build
 check results python3 bench/make_table.py --check
 check fpga-tables python3 rtl/tools/tables.py --check
+check gpu-layers python3 bench/gpu_layers.py --check
 check format format
 [ "${PRONGHORN_TIDY:-1}" = 0 ] || check tidy tidy
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "apps/cli/catalog.h"
@@ -121,6 +122,9 @@ void DeviceFlags::add(CLI::App& command) {
                   "model: integers for a quantized model, else float32 (default); fp16: half "
                   "precision, on cuda devices")
       ->check(CLI::IsMember({"model", "fp16"}));
+  command.add_flag_callback(
+      "--autotune", [] { ::setenv("PRONGHORN_AUTOTUNE", "1", 1); },
+      "Measure the kernels' variants on NVIDIA GPUs once and keep the fastest (docs/cuda.md)");
 }
 
 nlohmann::ordered_json to_json(const ModelInfo& info, const std::string& name) {

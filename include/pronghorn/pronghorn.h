@@ -262,7 +262,12 @@ PH_API ph_status ph_session_energy(const ph_session* session, double* joules);
  * batch * classes float32. A float model's preprocess is applied first. Blocks. */
 PH_API ph_status ph_session_run(ph_session* session, const uint8_t* pixels, int64_t batch,
                                 float* outputs);
-/* The same for a float32 NHWC input tensor, as the graph has it, without any preprocess.
+/* The k best classes of each image alone, best first, equal scores in order of index: batch * k
+ * indices and, unless NULL, scores. On GPUs nothing else is copied back. PH_INVALID_ARGUMENT unless
+ * 0 < k <= classes. Since 0.4. */
+PH_API ph_status ph_session_run_top_k(ph_session* session, const uint8_t* pixels, int64_t batch,
+                                      int32_t k, int64_t* indices, float* scores);
+/* ph_session_run for a float32 NHWC input tensor, as the graph has it, without any preprocess.
  * PH_UNSUPPORTED when the model's input is u8. */
 PH_API ph_status ph_session_run_f32(ph_session* session, const float* inputs, int64_t batch,
                                     float* outputs);

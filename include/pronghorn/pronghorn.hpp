@@ -437,6 +437,12 @@ struct ClassifyOptions {
 
 using ClassifyStats = ph_classify_stats;
 
+// The best classes of some images, image by image.
+struct Ranked {
+  std::vector<std::int64_t> indices;  // best first
+  std::vector<float> scores;
+};
+
 class Session {
  public:
   // `hint`: "" or "auto", "throughput", "latency", `precision`: "" or "model", "fp16", as in
@@ -482,6 +488,15 @@ class Session {
     std::vector<float> outputs(static_cast<std::size_t>(batch * classes_));
     run(pixels, batch, outputs);
     return outputs;
+  }
+  // The k best of each image alone: batch * k, best first.
+  Ranked run_top_k(std::span<const std::uint8_t> pixels, std::int64_t batch, int k) const {
+    require(pixels.size() == static_cast<std::size_t>(batch) * pixel_bytes_, "pixels");
+    const auto count = static_cast<std::size_t>(batch * (k < 0 ? 0 : k));
+    Ranked ranked{std::vector<std::int64_t>(count), std::vector<float>(count)};
+    check(ph_session_run_top_k(handle_.get(), pixels.data(), batch, k, ranked.indices.data(),
+                               ranked.scores.data()));
+    return ranked;
   }
   // The same for float32 tensors as the graph takes them.
   void run(std::span<const float> inputs, std::int64_t batch, std::span<float> outputs) const {

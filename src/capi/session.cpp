@@ -107,6 +107,16 @@ ph_status ph_session_run(ph_session* session, const uint8_t* pixels, int64_t bat
   });
 }
 
+ph_status ph_session_run_top_k(ph_session* session, const uint8_t* pixels, int64_t batch, int32_t k,
+                               int64_t* indices, float* scores) {
+  return capi::guard([&] {
+    capi::require(session, "session");
+    capi::require(pixels, "pixels");
+    capi::require(indices, "indices");
+    session->session->run_top_k(pixels, batch, k, indices, scores);
+  });
+}
+
 ph_status ph_session_run_f32(ph_session* session, const float* inputs, int64_t batch,
                              float* outputs) {
   return capi::guard([&] {

@@ -13,6 +13,7 @@
 
 #include "device/input_path.h"
 #include "device/learner.h"
+#include "device/scored.h"
 #include "graph/graph.h"
 
 namespace pronghorn::device {
@@ -60,6 +61,9 @@ struct Submission {
   int batch = 1;
   // Host threads for this batch: 0 all that were compiled for, 1 the calling thread alone.
   int threads = 0;
+  // Above 0, for programs that rank: outputs[0] takes `best` Scored an image in place of the
+  // scores, in the order of before(). At most as many as an image has scores.
+  int best = 0;
 };
 
 // Time spent in one node, summed over submissions since profiling was switched on.
@@ -85,6 +89,8 @@ class Program {
   virtual const graph::Graph& graph() const = 0;
   // A host device does the work inside submit; nullptr then means that it is complete.
   virtual std::unique_ptr<Completion> submit(const Submission& submission) = 0;
+  // Whether a submission may ask for the best scores of the first output alone.
+  virtual bool ranks() const { return false; }
   virtual std::int64_t memory_bytes() const = 0;  // packed weights and arenas held now
   virtual void set_profiling(bool) {}
   virtual std::vector<NodeTime> profile() const { return {}; }

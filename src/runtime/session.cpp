@@ -183,6 +183,37 @@ void Session::run(const std::uint8_t* pixels, std::int64_t batch, float* outputs
   run_pixels(pixels, batch, {&outputs, 1}, threads);
 }
 
+void Session::run_top_k(const std::uint8_t* pixels, std::int64_t batch, int k,
+                        std::int64_t* indices, float* scores) {
+  check_batch(batch);
+  if (k < 1 || k > classes_) {
+    base::fail(base::Status::kInvalidArgument, "k is {}; 1 to {}, the number of scores", k,
+               classes_);
+  }
+  if (program_->ranks() && input_is_u8_ && program_->graph().outputs.size() == 1) {
+    std::vector<device::Scored> best(static_cast<std::size_t>(batch * k));
+    const void* src[] = {pixels};
+    void* dst[] = {best.data()};
+    const auto completion = program_->submit(
+        {.inputs = src, .outputs = dst, .batch = static_cast<int>(batch), .best = k});
+    if (completion) completion->wait();
+    for (std::size_t i = 0; i < best.size(); ++i) {
+      indices[i] = best[i].index;
+      if (scores != nullptr) scores[i] = best[i].score;
+    }
+    return;
+  }
+  std::vector<float> all(static_cast<std::size_t>(batch * classes_));
+  run(pixels, batch, all.data());
+  for (std::int64_t image = 0; image < batch; ++image) {
+    const float* of_image = all.data() + image * classes_;
+    for (const std::int64_t index : top_k(of_image, classes_, k)) {
+      *indices++ = index;
+      if (scores != nullptr) *scores++ = of_image[index];
+    }
+  }
+}
+
 void Session::run_f32(const float* inputs, std::int64_t batch, float* outputs, int threads) {
   run_floats(inputs, batch, {&outputs, 1}, threads);
 }

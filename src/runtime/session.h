@@ -44,6 +44,12 @@ class Session {
   // `threads` as in device::Submission. A float model's preprocess is applied.
   void run(const std::uint8_t* pixels, std::int64_t batch, float* outputs, int threads = 0);
 
+  // The k best of each image as top_k orders them: batch * k indices and, unless null, scores. A
+  // device that ranks sends nothing else back. Throws Error(kInvalidArgument) unless 0 < k <=
+  // classes().
+  void run_top_k(const std::uint8_t* pixels, std::int64_t batch, int k, std::int64_t* indices,
+                 float* scores);
+
   // run() for models whose input is u8, returning when the device has the work: `pixels` and
   // `outputs` must live until what is returned has been waited for or dropped; nullptr: it is done.
   std::unique_ptr<device::Completion> start(const std::uint8_t* pixels, std::int64_t batch,

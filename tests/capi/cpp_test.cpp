@@ -58,6 +58,18 @@ TEST(Hpp, RunAndSubmitAgree) {
         top.probabilities[0] + top.probabilities[1] + top.probabilities[2] + top.probabilities[3],
         1, 1e-5);
   }
+  const pronghorn::Ranked ranked = session.run_top_k(images, 3, 2);
+  ASSERT_EQ(ranked.indices.size(), 6u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const pronghorn::Top top = pronghorn::top_k(std::span(scores).subspan(4 * i, 4), 2);
+    for (std::size_t place = 0; place < 2; ++place) {
+      EXPECT_EQ(ranked.indices[2 * i + place], top.indices[place]);
+      EXPECT_EQ(ranked.scores[2 * i + place],
+                scores[4 * i + static_cast<std::size_t>(top.indices[place])]);
+    }
+  }
+  EXPECT_THROW(session.run_top_k(images, 3, 0), pronghorn::Error);
+  EXPECT_THROW(session.run_top_k(images, 3, 5), pronghorn::Error);
   std::vector<float> queued(12);
   session.submit(images, 3, queued).get();
   EXPECT_EQ(std::memcmp(queued.data(), scores.data(), sizeof(float) * 12), 0);

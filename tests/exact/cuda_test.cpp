@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <random>
 #include <string>
@@ -202,6 +203,45 @@ TEST(CudaDevice, BatchesAreSharedAmongGpus) {
       }
     }
   }
+}
+
+// The best scores alone, ranked on the GPU: those of a sort of all scores, of which many are equal.
+TEST(CudaDevice, RanksAsASortDoes) {
+  if (device::cuda::device_names().empty()) GTEST_SKIP() << "no GPU";
+  const auto graph = std::make_shared<const graph::Graph>(
+      build(parse("average_pool ic1000 ih2 k2 dst=f32 seed=9")));
+  const auto device = device::cuda::make_device("cuda:0,0");
+  const auto program = device::compile_or_throw(*device, graph);
+  ASSERT_TRUE(program->ranks());
+  for (const int batch : {1, 3, 600}) {
+    const Bytes inputs = make_inputs(*graph, batch, "random", kSeed);
+    const Bytes all = run(*program, inputs, batch, 0);
+    const auto classes = all[0].size() / sizeof(float) / static_cast<std::size_t>(batch);
+    for (const int k : {1, 5, 40}) {
+      std::vector<device::Scored> have(static_cast<std::size_t>(batch * k));
+      const void* src[] = {inputs[0].data()};
+      void* dst[] = {have.data()};
+      program->submit({.inputs = src, .outputs = dst, .batch = batch, .best = k})->wait();
+      for (std::size_t image = 0; image < static_cast<std::size_t>(batch); ++image) {
+        std::vector<device::Scored> want(classes);
+        for (std::size_t c = 0; c < classes; ++c) {
+          want[c].index = static_cast<std::int32_t>(c);
+          std::memcpy(&want[c].score, all[0].data() + (image * classes + c) * sizeof(float),
+                      sizeof(float));
+        }
+        std::sort(want.begin(), want.end(), device::before);
+        ASSERT_EQ(std::memcmp(want.data(), have.data() + image * static_cast<std::size_t>(k),
+                              static_cast<std::size_t>(k) * sizeof(device::Scored)),
+                  0)
+            << "batch " << batch << ", best " << k << ", image " << image;
+      }
+    }
+  }
+  const Bytes inputs = make_inputs(*graph, 1, "random", kSeed);
+  const void* src[] = {inputs[0].data()};
+  void* dst[] = {nullptr};
+  EXPECT_THROW(program->submit({.inputs = src, .outputs = dst, .batch = 1, .best = 1001}),
+               base::Error);
 }
 
 // Many submissions from several threads at once, on a shared device.

@@ -2,6 +2,7 @@
 // Times the CUDA device on a model: every variant of every kernel for each of its convolutions,
 // each step in place, and whole batches from host and device memory. Prints one JSON object.
 //   cuda_bench MODEL.onnx [--precision fp16] [--layers B,B,...] [--batches B,B,...] [--seconds S]
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <map>
 #include <optional>
 #include <random>
@@ -248,9 +250,10 @@ void print_profile(CudaProgram& program, int batch) {
     }
     fmt::print(
         "{}\n  {{\"node\": \"{}\", \"kernel\": \"{}\", \"us\": {:.2f}, \"gmac\": {:.3f}, "
-        "\"megabytes\": {:.2f}}}",
+        "\"megabytes\": {:.2f}, \"written_megabytes\": {:.2f}}}",
         i == 0 ? "" : ",", times[i].node, times[i].kernel, 1e6 * times[i].seconds / kRuns,
-        1e-9 * macs, 1e-6 * bytes);
+        1e-9 * macs, 1e-6 * bytes,
+        1e-6 * static_cast<double>(program.plan().slot_bytes[step.writes]) * batch);
   }
   std::fflush(stdout);
 }
@@ -330,7 +333,11 @@ int main_of(int argc, char** argv) {
   const auto program = compile_or_throw(*device, graph, {.precision = precision});
   Buffers one = make_buffers(*graph, 1, Where::kPinned);
   program->submit({one.inputs, one.outputs, 1, 0})->wait();
-  fmt::print("{{\"device\": \"{}\", \"isa\": \"{}\", \"first_inference_s\": {:.2f}",
+  std::string command = "cuda_bench";
+  for (int i = 1; i < argc; ++i) command += fmt::format(" {}", argv[i]);
+  fmt::print("{{\"command\": \"{}\", \"date\": \"{:%F}\",\n", command,
+             fmt::gmtime(std::time(nullptr)));
+  fmt::print("\"device\": \"{}\", \"isa\": \"{}\", \"first_inference_s\": {:.2f}",
              properties.description, properties.isa, seconds_since(process));
   fmt::print(
       ",\n\"precision\": \"{}\", \"verified\": \"reference\", \"error\": {:.2e}, \"throughput\": [",
@@ -345,7 +352,9 @@ int main_of(int argc, char** argv) {
       }
     }
   }
-  fmt::print("],\n\"program_mib\": {}", program->memory_bytes() >> 20);
+  const std::string details = program->details();
+  fmt::print("],\n\"details\": {}", details.empty() ? "{}" : details);
+  fmt::print(",\n\"program_mib\": {}", program->memory_bytes() >> 20);
   fmt::print(",\n\"steps_batch\": {}, \"steps\": [", batches.back());
   print_profile(dynamic_cast<CudaProgram&>(*program), batches.back());
   fmt::print("]");

@@ -8,6 +8,8 @@
 
 #include "arith/softmax.h"
 #include "base/error.h"
+#include "device/cuda/kernels/top_k.h"
+#include "device/cuda/tuning.h"
 
 namespace pronghorn::device::cuda {
 namespace {
@@ -26,6 +28,7 @@ struct CudaProgram::Context {
   EventHandle done;
   Memory arena;
   Memory host_in, host_out;  // pinned
+  Memory ranked;             // device memory: the best of a batch
   std::vector<std::byte*> slots;
   std::map<int, GraphHandle> graphs;  // by images
   std::map<int, int> seen;
@@ -62,6 +65,7 @@ struct CudaProgram::Chunk {
   Gpu* gpu = nullptr;
   int images = 0;
   std::int64_t first = 0;
+  int best = 0;  // as in Submission
   std::vector<void*> outputs;
   std::vector<Copy> copies;
 
@@ -91,7 +95,7 @@ class CudaProgram::Batch final : public Completion {
 
 CudaProgram::CudaProgram(std::shared_ptr<const Plan> plan, const std::vector<int>& gpus,
                          int threads)
-    : plan_(std::move(plan)), pool_(std::clamp(threads, 1, 8)) {
+    : plan_(std::move(plan)), pool_(std::clamp(threads, 1, 8)), tuning_(tuning_wanted()) {
   const std::vector<std::byte>& constants = plan_->constants.bytes();
   for (const int id : gpus) {
     const Current current(id);
@@ -139,9 +143,121 @@ std::shared_ptr<const Schedule> CudaProgram::schedule_for(int images) {
   const std::lock_guard lock(schedules_mutex_);
   auto& schedule = schedules_[images];
   if (schedule == nullptr) {
-    schedule = std::make_shared<const Schedule>(make_schedule(*plan_, images));
+    schedule = std::make_shared<const Schedule>(tuning_ ? tuned_schedule(images)
+                                                        : make_schedule(*plan_, images));
   }
   return schedule;
+}
+
+std::string CudaProgram::details() const {
+  const std::lock_guard lock(schedules_mutex_);
+  return tuning_ ? fmt::format("{{\"autotune\": [{}]}}", tuned_) : std::string();
+}
+
+// Called under schedules_mutex_: others wait until it is measured.
+Schedule CudaProgram::tuned_schedule(int images) {
+  Gpu& gpu = *gpus_[0];
+  const Current current(gpu.id);
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, gpu.id), "the GPU's properties");
+  const TuningFile file = tuning_file(*plan_, images, properties.name);
+  std::string note;
+  std::vector<int> variants = read_tuning(file, *plan_, images, note);
+  const bool found = !variants.empty();
+  if (!found) {
+    variants = measure(gpu, images);
+    const std::string unwritten = write_tuning(file, variants);
+    if (!unwritten.empty()) note += (note.empty() ? "" : "; ") + unwritten;
+  }
+  const auto quoted = [](const std::string& text) {
+    std::string safe;
+    for (const char c : text) {
+      if (c == '"' || c == '\\') safe += '\\';
+      safe += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+    }
+    return "\"" + safe + "\"";
+  };
+  tuned_ += fmt::format("{}{{\"images\": {}, \"from\": \"{}\", \"path\": {}, \"note\": {}}}",
+                        tuned_.empty() ? "" : ", ", images, found ? "file" : "measurement",
+                        quoted(file.path.string()), quoted(note));
+  return make_schedule(*plan_, images, std::move(variants));
+}
+
+// Runs the network with one choice of variants after another, every step timed in place, then the
+// cost model's and the fastest ones as whole graphs in turn: the faster of the two is kept.
+std::vector<int> CudaProgram::measure(Gpu& gpu, int images) {
+  constexpr int kRuns = 4;
+  constexpr int kTurns = 5;
+  constexpr int kLaunches = 10;
+  Context context;
+  const cudaStream_t stream = context.stream.get();
+  const auto prepare = [&](const Schedule& schedule) {
+    if (context.arena.size() < static_cast<std::size_t>(schedule.size)) {
+      context.arena = Memory();
+      context.arena = Memory(static_cast<std::size_t>(schedule.size), Where::kDevice);
+    }
+    context.slots.clear();
+    for (const std::int64_t offset : schedule.offset) {
+      context.slots.push_back(offset < 0 ? nullptr : context.arena.data() + offset);
+    }
+    // Noise; where inputs are floats, of moderate size.
+    for (const Slot slot : plan_->inputs) {
+      const graph::Value& input = plan_->graph->values[slot];
+      std::vector<std::uint8_t> noise(
+          static_cast<std::size_t>(plan_->slot_bytes[slot] * schedule.images));
+      std::uint32_t state = 1;
+      for (std::uint8_t& byte : noise) {
+        state = state * 1664525u + 1013904223u;
+        const std::uint32_t random = state >> 24;
+        byte = static_cast<std::uint8_t>(input.dtype == graph::DType::kF32 ? 0x3c + random % 4
+                                                                           : random);
+      }
+      check(cudaMemcpyAsync(context.slots[slot], noise.data(), noise.size(), cudaMemcpyHostToDevice,
+                            stream),
+            "copy of the input");
+      check(cudaStreamSynchronize(stream), "copy of the input");
+    }
+  };
+  const std::vector<std::vector<int>> all = choices(*plan_, images);
+  std::vector<std::vector<double>> times;
+  for (const std::vector<int>& choice : all) {
+    const Schedule schedule = make_schedule(*plan_, images, choice);
+    prepare(schedule);
+    context.profiled = std::make_shared<const Schedule>(schedule);
+    std::vector<double>& least = times.emplace_back(plan_->steps.size(), 1e30);
+    for (int r = 0; r < kRuns; ++r) {
+      run_steps(gpu, context, schedule);
+      check(cudaStreamSynchronize(stream), "the network");
+      for (std::size_t i = 0; i < least.size(); ++i) {
+        float milliseconds = 0;
+        check(cudaEventElapsedTime(&milliseconds, context.marks[i], context.marks[i + 1]),
+              "a timer");
+        least[i] = std::min(least[i], 1e-3 * static_cast<double>(milliseconds));
+      }
+    }
+  }
+  context.profiled = nullptr;
+  std::vector<int> candidates[] = {make_schedule(*plan_, images).variants,
+                                   fastest(*plan_, all, times)};
+  double least[] = {1e30, 1e30};
+  for (int turn = 0; turn < kTurns; ++turn) {
+    for (int c = 0; c < 2; ++c) {
+      const Schedule schedule = make_schedule(*plan_, images, candidates[c]);
+      prepare(schedule);
+      const GraphHandle graph = capture(gpu, context, schedule);
+      check(cudaGraphLaunch(graph.get(), stream), "launch of a graph");
+      check(cudaEventRecord(context.marks[0], stream), "an event");
+      for (int i = 0; i < kLaunches; ++i) {
+        check(cudaGraphLaunch(graph.get(), stream), "launch of a graph");
+      }
+      check(cudaEventRecord(context.marks[1], stream), "an event");
+      check(cudaStreamSynchronize(stream), "the network");
+      float milliseconds = 0;
+      check(cudaEventElapsedTime(&milliseconds, context.marks[0], context.marks[1]), "a timer");
+      least[c] = std::min(least[c], static_cast<double>(milliseconds));
+    }
+  }
+  return candidates[least[1] < least[0] ? 1 : 0];
 }
 
 CudaProgram::Gpu& CudaProgram::least_busy() {
@@ -165,6 +281,7 @@ std::unique_ptr<Completion> CudaProgram::submit(const Submission& submission) {
                graph.name, graph.inputs.size(), graph.outputs.size(), submission.inputs.size(),
                submission.outputs.size(), submission.batch);
   }
+  if (submission.best != 0) check_best(submission.best);
   // Chunks of equal size, at least one for each GPU.
   const int most = std::min(kMostChunk, plan_->most_images);
   const int gpus = static_cast<int>(gpus_.size());
@@ -184,6 +301,24 @@ std::unique_ptr<Completion> CudaProgram::submit(const Submission& submission) {
   return std::make_unique<Batch>(*this, std::move(chunks));
 }
 
+bool CudaProgram::ranks() const {
+  const graph::Graph& graph = *plan_->graph;
+  return graph.value(graph.outputs[0]).dtype == graph::DType::kF32 &&
+         !plan_->outputs[0].softmax.wanted;
+}
+
+void CudaProgram::check_best(int best) const {
+  const auto scores = plan_->outputs[0].bytes / std::int64_t{sizeof(float)};
+  if (!ranks()) {
+    base::fail(base::Status::kUnsupported, "graph {} has no scores that the device ranks",
+               plan_->graph->name);
+  }
+  if (best < 1 || best > scores) {
+    base::fail(base::Status::kInvalidArgument, "the best {} of {} scores; 1 to {}", best, scores,
+               scores);
+  }
+}
+
 std::shared_ptr<CudaProgram::Chunk> CudaProgram::start(const Submission& submission,
                                                        std::int64_t first, int images) {
   Gpu& gpu = least_busy();
@@ -193,6 +328,7 @@ std::shared_ptr<CudaProgram::Chunk> CudaProgram::start(const Submission& submiss
   chunk->gpu = &gpu;
   chunk->images = images;
   chunk->first = first;
+  chunk->best = submission.best;
   chunk->outputs.assign(submission.outputs.begin(), submission.outputs.end());
   auto context = lease(gpu, *schedule);
   context->profiled = profiling_ ? schedule : nullptr;
@@ -324,17 +460,7 @@ void CudaProgram::enqueue(Gpu& gpu, Context& context,
   if (found == context.graphs.end()) {
     if (++context.seen[schedule.images] < 2) return run_steps(gpu, context, schedule);
     if (context.graphs.size() >= kMostGraphs) context.graphs.clear();
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture of launches");
-    cudaGraph_t captured = nullptr;
-    try {
-      run_steps(gpu, context, schedule);
-    } catch (...) {
-      cudaStreamEndCapture(stream, &captured);
-      if (captured != nullptr) cudaGraphDestroy(captured);
-      throw;
-    }
-    check(cudaStreamEndCapture(stream, &captured), "capture of launches");
-    found = context.graphs.emplace(schedule.images, GraphHandle(captured)).first;
+    found = context.graphs.emplace(schedule.images, capture(gpu, context, schedule)).first;
   }
   check(cudaGraphLaunch(found->second.get(), stream), "launch of a graph");
 }
@@ -347,6 +473,21 @@ void CudaProgram::mark(Context& context, std::size_t index) {
     context.marks.push_back(event);
   }
   check(cudaEventRecord(context.marks[index], context.stream.get()), "an event");
+}
+
+GraphHandle CudaProgram::capture(Gpu& gpu, Context& context, const Schedule& schedule) {
+  const cudaStream_t stream = context.stream.get();
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture of launches");
+  cudaGraph_t captured = nullptr;
+  try {
+    run_steps(gpu, context, schedule);
+  } catch (...) {
+    cudaStreamEndCapture(stream, &captured);
+    if (captured != nullptr) cudaGraphDestroy(captured);
+    throw;
+  }
+  check(cudaStreamEndCapture(stream, &captured), "capture of launches");
+  return GraphHandle(captured);
 }
 
 void CudaProgram::run_steps(Gpu& gpu, Context& context, const Schedule& schedule) {
@@ -378,17 +519,33 @@ void CudaProgram::run_steps(Gpu& gpu, Context& context, const Schedule& schedule
 
 void CudaProgram::copy_out(Context& context, const Schedule& schedule, Chunk& chunk) {
   const cudaStream_t stream = context.stream.get();
+  const auto ranked = [&](std::size_t i) { return i == 0 && chunk.best > 0; };
+  const auto bytes_of = [&](std::size_t i) {
+    return ranked(i) ? static_cast<std::int64_t>(sizeof(Scored)) * chunk.best
+                     : plan_->outputs[i].bytes;
+  };
   std::int64_t total = 0;
-  for (const Export& out : plan_->outputs) total += out.bytes * chunk.images;
+  for (std::size_t i = 0; i < plan_->outputs.size(); ++i) total += bytes_of(i) * chunk.images;
   if (context.host_out.size() < static_cast<std::size_t>(total)) {
     context.host_out = Memory(static_cast<std::size_t>(total), Where::kPinned);
   }
   std::byte* host = context.host_out.data();
   for (std::size_t i = 0; i < plan_->outputs.size(); ++i) {
     const Export& out = plan_->outputs[i];
-    const std::int64_t bytes = out.bytes * chunk.images;
+    const std::int64_t bytes = bytes_of(i) * chunk.images;
     const std::byte* from = context.arena.data() + schedule.offset[out.slot];
-    std::byte* to = static_cast<std::byte*>(chunk.outputs[i]) + chunk.first * out.bytes;
+    std::byte* to = static_cast<std::byte*>(chunk.outputs[i]) + chunk.first * bytes_of(i);
+    if (ranked(i)) {
+      if (context.ranked.size() < static_cast<std::size_t>(bytes)) {
+        context.ranked = Memory(static_cast<std::size_t>(bytes), Where::kDevice);
+      }
+      check(launch_top_k(chunk.images,
+                         static_cast<std::int32_t>(out.bytes / std::int64_t{sizeof(float)}),
+                         chunk.best, reinterpret_cast<const float*>(from),
+                         reinterpret_cast<Scored*>(context.ranked.data()), stream),
+            "the best scores");
+      from = context.ranked.data();
+    }
     const bool direct = !out.softmax.wanted && reachable(to);
     check(cudaMemcpyAsync(direct ? to : host, from, static_cast<std::size_t>(bytes),
                           cudaMemcpyDefault, stream),

@@ -29,8 +29,13 @@ class CudaProgram final : public Program {
 
   const graph::Graph& graph() const override { return *plan_->graph; }
   std::unique_ptr<Completion> submit(const Submission& submission) override;
+  // Where the first output is scores; those of a softmax on the host are made there.
+  bool ranks() const override;
   std::int64_t memory_bytes() const override;
   const Plan& plan() const { return *plan_; }
+  // With autotuning, a JSON object: `autotune`, a list of the batch sizes that were tuned, each
+  // with `images`, `from` ("file" or "measurement"), `path`, `note`.
+  std::string details() const override;
   void set_profiling(bool on) override { profiling_ = on; }
   std::vector<NodeTime> profile() const override;
 
@@ -41,10 +46,14 @@ class CudaProgram final : public Program {
   class Batch;
 
   std::shared_ptr<const Schedule> schedule_for(int images);
+  Schedule tuned_schedule(int images);
+  std::vector<int> measure(Gpu& gpu, int images);
+  GraphHandle capture(Gpu& gpu, Context& context, const Schedule& schedule);
   std::shared_ptr<Chunk> start(const Submission& submission, std::int64_t first, int images);
   std::unique_ptr<Context> lease(Gpu& gpu, const Schedule& schedule);
   bool grow(Gpu& gpu, Context& context, std::int64_t size);
   Gpu& least_busy();
+  void check_best(int best) const;
   void copy_in(Context& context, const Schedule& schedule, const Submission& submission,
                std::int64_t first);
   void copy_out(Context& context, const Schedule& schedule, Chunk& chunk);
@@ -58,7 +67,10 @@ class CudaProgram final : public Program {
   std::vector<std::unique_ptr<Gpu>> gpus_;
   base::ThreadPool pool_;  // copies large inputs
 
-  std::mutex schedules_mutex_;
+  const bool tuning_;
+  std::string tuned_;  // details(): objects, with commas
+
+  mutable std::mutex schedules_mutex_;  // tuned_ and what follows
   std::map<int, std::shared_ptr<const Schedule>> schedules_;
 
   std::atomic<bool> profiling_{false};

@@ -262,23 +262,33 @@ std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Graph> graph, int ca
 }
 
 Schedule make_schedule(const Plan& plan, int images) {
-  Schedule schedule;
-  schedule.images = images;
+  std::vector<int> variants;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
     int variant = 0;
-    if (!schedule.variants.empty() && schedule.variants.back() == kWithNext) {
+    if (!variants.empty() && variants.back() == kWithNext) {
       variant = kWithPrevious;
     } else if (step.with_next &&
                pays_with_next(step, plan.steps[i + 1], images, plan.multiprocessors)) {
       variant = kWithNext;
     } else if (step.conv != nullptr) {
-      const ConvProblem problem = step.conv->problem_for(images);
-      variant = step.conv->kernel->choose(problem, plan.multiprocessors);
-      schedule.workspace_bytes =
-          std::max(schedule.workspace_bytes, step.conv->kernel->workspace_bytes(problem, variant));
+      variant = step.conv->kernel->choose(step.conv->problem_for(images), plan.multiprocessors);
     }
-    schedule.variants.push_back(variant);
+    variants.push_back(variant);
+  }
+  return make_schedule(plan, images, std::move(variants));
+}
+
+Schedule make_schedule(const Plan& plan, int images, std::vector<int> variants) {
+  Schedule schedule;
+  schedule.images = images;
+  schedule.variants = std::move(variants);
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const ConvStep* conv = plan.steps[i].conv.get();
+    if (conv == nullptr || schedule.variants[i] < 0) continue;
+    schedule.workspace_bytes =
+        std::max(schedule.workspace_bytes,
+                 conv->kernel->workspace_bytes(conv->problem_for(images), schedule.variants[i]));
   }
   schedule.offset.assign(plan.slot_bytes.size(), -1);
   place_slots(plan, schedule);

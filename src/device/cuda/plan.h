@@ -124,6 +124,8 @@ struct Schedule {
   std::int64_t size = 0;
 };
 Schedule make_schedule(const Plan& plan, int images);
+// The same with these variants in place of the cost model's; tuning.h says which fit.
+Schedule make_schedule(const Plan& plan, int images, std::vector<int> variants);
 
 // The nodes that this device does not take, and why.
 Refusal refuse(const graph::Graph& graph, Precision precision = Precision::kModel);

@@ -9,58 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "graph/graph.h"
+#include "device/cuda/test_network.h"
 
 namespace pronghorn::device::cuda {
 namespace {
 
-using graph::DType;
-using graph::Graph;
-using graph::Op;
-using graph::ValueId;
-
-ValueId add_conv(Graph& g, const std::string& name, ValueId src, std::int64_t oc, int kernel,
-                 int stride, ValueId residual = graph::kNoValue) {
-  const std::int64_t ic = g.value(src).shape.c;
-  const auto count = static_cast<std::size_t>(oc * kernel * kernel * ic);
-  const auto size = static_cast<std::size_t>(oc);
-  graph::QConv q;
-  q.window = {kernel, kernel, stride, stride, kernel / 2, kernel / 2, kernel / 2, kernel / 2};
-  q.z_src = {0};
-  q.m.assign(size, 0.01f);
-  q.m_res = 1;
-  std::vector<ValueId> inputs = {
-      src,
-      g.add_constant(name + ".w", graph::Tensor::from({oc, kernel, kernel, ic},
-                                                      std::vector<std::int8_t>(count, 1))),
-      g.add_constant(name + ".b", graph::Tensor::from({oc}, std::vector<std::int32_t>(size, 3)))};
-  if (residual != graph::kNoValue) inputs.push_back(residual);
-  return g.add_node(Op::kQConv, name, std::move(inputs), q, DType::kU8);
-}
-
-// A first layer, a pool and three bottleneck blocks.
-std::shared_ptr<const Graph> network() {
-  Graph g;
-  g.name = "blocks";
-  const ValueId image = g.add_value("image", DType::kU8, {64, 64, 3});
-  g.inputs = {image};
-  ValueId x = add_conv(g, "first", image, 64, 7, 2);
-  x = g.add_node(Op::kMaxPool, "pool", {x}, graph::Window{3, 3, 2, 2, 1, 1, 1, 1}, DType::kU8);
-  for (int block = 0; block < 3; ++block) {
-    const std::string name = "block" + std::to_string(block);
-    const ValueId down = add_conv(g, name + ".down", x, 64, 1, 1);
-    const ValueId middle = add_conv(g, name + ".middle", down, 64, 3, 1);
-    const ValueId shortcut = block == 0 ? add_conv(g, name + ".shortcut", x, 256, 1, 1) : x;
-    x = add_conv(g, name + ".up", middle, 256, 1, 1, shortcut);
-  }
-  g.outputs = {x};
-  graph::verify(g);
-  return std::make_shared<const Graph>(std::move(g));
-}
-
 TEST(Plan, SlotsThatLiveTogetherLieApart) {
   for (const int capability : {75, 80, 90}) {
-    const auto plan = make_plan(network(), capability, 132);
+    const auto plan = make_plan(test_network(), capability, 132);
     for (const int images : {1, 5, 128, 1024}) {
       const Schedule schedule = make_schedule(*plan, images);
       if (capability == 90 && images == 1024) {
@@ -111,7 +67,7 @@ TEST(Plan, SlotsThatLiveTogetherLieApart) {
 
 // What is behind the last step that reads it makes room: no more than the three largest together.
 TEST(Plan, MemoryIsSharedAmongSteps) {
-  const auto plan = make_plan(network(), 90, 132);
+  const auto plan = make_plan(test_network(), 90, 132);
   const Schedule schedule = make_schedule(*plan, 64);
   EXPECT_LE(schedule.size, 64 * (2 * 16 * 16 * 256 + 2 * 16 * 16 * 64) + 4 * kAlignment +
                                schedule.workspace_bytes);
