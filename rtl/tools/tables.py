@@ -56,28 +56,14 @@ def layers():
     return "\n".join(lines) + "\n"
 
 
-# Said while the stored run of u250 is the older one.
-PARTIAL = """
-The run of u250 in part, by an earlier form of the script and mapped with `abc9`, left out the modules that its JSON
-names. Since then a
-requantize lane went from 1,280 to 1,127 LUTs (108,000 LUTs, 6.2 % of the card, in 704 lanes). What was left out was estimated at
-9 % (loader, storer, dispatcher and memories' multiplexers 32,944 LUTs, COMPUTE's control 36,327 beyond that table, the rest by its
-widths): about 70 % of the card in all, at the bar, not safely below it.
-"""
-
-
 def resources():
-    partial = False
     lines = ["| configuration (card) | DSP48E2 | URAM288 | BRAM36 | LUT | FF | LUT levels |", "|---|---|---|---|---|---|---|"]
     for path in sorted(RESULTS.glob("fpga-synthesis-*.json")):
         report = json.loads(path.read_text())
         shown = [f"{report['total'][k]:,.10g} ({100 * report['of_card'][k]:.1f} %)" for k in ("dsp", "uram", "bram", "lut", "ff")]
-        missing = report.get("not_measured", [])
-        partial = partial or bool(missing)
         name = f"[{report['config']}](../bench/results/{path.name}) ({report['card']})"
-        name += ", an older run in part" if missing else ""
-        lines.append(f"| {name} | {' | '.join(shown)} | {'-' if missing else report['lut_levels']} |")
-    return "\n".join(lines) + "\n" + (PARTIAL if partial else "")
+        lines.append(f"| {name} | {' | '.join(shown)} | {report['lut_levels']} |")
+    return "\n".join(lines) + "\n"
 
 
 def main():
