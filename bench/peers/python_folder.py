@@ -5,8 +5,8 @@
   bench/peers/python_folder.py build/pronghorn PHOTOGRAPHS --json bench/results/python_folder.json
 
 Turn by turn on the same photographs, again and again until there are --images of them; the same batch
-size, every core. The program's figure of a round is its fastest pass; the quotient is the median of the
-rounds'. Before anything is timed, classes are
+size, every core, the same seconds. The figure of a round is the fastest pass of each; the quotient is the
+median of the rounds'. Before anything is timed, classes are
 compared with those of single images that are decoded and run one by one.
 """
 
@@ -31,6 +31,14 @@ def bench(program: str, photographs: str, batch: int, seconds: float) -> float:
         return next(r["images_per_second_best"] for r in results if r["kind"] == "real")
 
 
+def classify(session: pronghorn.Session, source: pronghorn.Source, batch: int, seconds: float) -> float:
+    best, end = 0.0, time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        count = sum(1 for _ in session.classify(source, batch=batch))
+        best = max(best, count / (time.perf_counter() - start))
+    return best
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("program")
@@ -51,9 +59,7 @@ def main() -> None:
     rounds: dict = {"program": [], "package": []}
     for _ in range(arguments.rounds):
         rounds["program"].append(bench(arguments.program, arguments.photographs, arguments.batch, 5))
-        start = time.perf_counter()
-        count = sum(1 for _ in session.classify(source, batch=arguments.batch))
-        rounds["package"].append(count / (time.perf_counter() - start))
+        rounds["package"].append(classify(session, source, arguments.batch, 5))
     middle = {name: statistics.median(rates) for name, rates in rounds.items()}
     device = session.device
     report = {"schema": "pronghorn-python-folder-2", "device": device.description, "isa": device.isa,
