@@ -21,6 +21,7 @@ using image::testing::jpeg;
 using image::testing::picture;
 using testing::all_kinds;
 using testing::cut;
+using testing::mean_colour;
 using testing::source_of;
 
 device::PhotoSamples samples_of(const device::PhotoShape& shape, const std::byte* at) {
@@ -207,18 +208,6 @@ class DeviceWithPath final : public device::Device {
  private:
   std::unique_ptr<device::Device> inner_ = device::reference::make_device();
 };
-
-graph::Graph mean_colour(int side) {
-  graph::Graph g;
-  g.name = "mean_colour";
-  g.inputs = {g.add_value("pixels", graph::DType::kU8, {side, side, 3})};
-  graph::QAveragePool pool{.window = {.kh = side, .kw = side},
-                           .m = std::vector<float>(static_cast<std::size_t>(side * side),
-                                                   1.0f / static_cast<float>(side * side))};
-  g.outputs = {g.add_node(graph::Op::kQAveragePool, "mean", {g.inputs[0]}, pool)};
-  graph::verify(g);
-  return g;
-}
 
 TEST(PhotoLoader, ClassifyOverTheDeviceGivesTheSameResultsInOrder) {
   constexpr int kSide = 24;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "graph/graph.h"
 #include "image/encode_for_test.h"
 #include "runtime/photo_loader.h"
 
@@ -68,6 +69,19 @@ inline std::unique_ptr<image::Source> source_of(const std::vector<ByteVector>& a
     images.push_back({base::Bytes(*owner), owner});
   }
   return image::memory_source(std::move(names), std::move(images));
+}
+
+// A network whose three results are the mean of each channel.
+inline graph::Graph mean_colour(int side) {
+  graph::Graph g;
+  g.name = "mean_colour";
+  g.inputs = {g.add_value("pixels", graph::DType::kU8, {side, side, 3})};
+  graph::QAveragePool pool{.window = {.kh = side, .kw = side},
+                           .m = std::vector<float>(static_cast<std::size_t>(side * side),
+                                                   1.0f / static_cast<float>(side * side))};
+  g.outputs = {g.add_node(graph::Op::kQAveragePool, "mean", {g.inputs[0]}, pool)};
+  graph::verify(g);
+  return g;
 }
 
 struct Judged {

@@ -24,6 +24,7 @@ using image::testing::picture;
 using runtime::testing::all_kinds;
 using runtime::testing::ByteVector;
 using runtime::testing::judge;
+using runtime::testing::mean_colour;
 using runtime::testing::source_of;
 
 class EmulatedCuda : public ::testing::Test {
@@ -190,18 +191,6 @@ class LateDevice final : public device::Device {
   };
   std::unique_ptr<device::Device> inner_ = device::reference::make_device();
 };
-
-graph::Graph mean_colour(int side) {
-  graph::Graph g;
-  g.name = "mean_colour";
-  g.inputs = {g.add_value("pixels", graph::DType::kU8, {side, side, 3})};
-  graph::QAveragePool pool{.window = {.kh = side, .kw = side},
-                           .m = std::vector<float>(static_cast<std::size_t>(side * side),
-                                                   1.0f / static_cast<float>(side * side))};
-  g.outputs = {g.add_node(graph::Op::kQAveragePool, "mean", {g.inputs[0]}, pool)};
-  graph::verify(g);
-  return g;
-}
 
 using Answers = std::vector<std::pair<std::string, std::vector<float>>>;
 
