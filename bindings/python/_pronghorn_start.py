@@ -24,6 +24,8 @@ class Starter:
 
     @staticmethod
     def find_spec(name, path=None, target=None):
+        if name == "tensorflow":
+            import pronghorn  # ours first: see pronghorn/_loading.py
         if name not in MODULES:
             return None
         from pronghorn import hook

@@ -8,7 +8,7 @@
 
 from typing import Any
 
-from . import errors
+from . import _loading, errors  # _loading before all that is native
 from ._core import (
     Classification,
     Device,
