@@ -185,15 +185,26 @@ TEST_P(CudaExact, EmbeddedModelEqualsTheCpu) {
   EXPECT_TRUE(run(*program, inputs, kImages, 0) == want) << "second run";
 }
 
-// One GPU named twice, thrice: what several share, with a copy of the model and memory for each.
+// Lists of GPUs with a copy of the model and memory for each: one GPU named twice and thrice, and
+// where there are more, the first two, in both orders, and all.
+std::vector<std::string> shared_devices() {
+  std::vector<std::string> names = {"cuda:0,0", "cuda:0,0,0"};
+  if (device::cuda::device_names().size() > 1) {
+    names.insert(names.end(), {"cuda:0,1", "cuda:1,0", "cuda:1", "cuda"});
+  }
+  return names;
+}
+
 TEST(CudaDevice, BatchesAreSharedAmongGpus) {
   if (device::cuda::device_names().empty()) GTEST_SKIP() << "no GPU";
   const auto judge_device = device::reference::make_device();
   const auto one = device::cuda::make_device("cuda:0");
-  for (const char* name : {"cuda:0,0", "cuda:0,0,0"}) {
+  for (const std::string& name : shared_devices()) {
     SCOPED_TRACE(name);
     const Candidate candidate{name, device::cuda::make_device(name)};
-    EXPECT_EQ(candidate.device->properties().memory_bytes, one->properties().memory_bytes);
+    if (name.starts_with("cuda:0,0")) {
+      EXPECT_EQ(candidate.device->properties().memory_bytes, one->properties().memory_bytes);
+    }
     for (std::uint32_t seed = 5000; seed < 5006; ++seed) {
       const auto graph = graph::passes::lower_quantized(random_network(seed, seed % 2 == 0));
       for (const int batch : {1, 2, 3, 7, 64}) {
@@ -205,12 +216,40 @@ TEST(CudaDevice, BatchesAreSharedAmongGpus) {
   }
 }
 
+// The embedded model on lists of GPUs, at the sizes of real batches: the CPU's scores, the same
+// from several threads at once.
+TEST(CudaDevice, EmbeddedModelOnSeveralGpus) {
+  if (device::cuda::device_names().empty()) GTEST_SKIP() << "no GPU";
+  constexpr int kImages = 96;
+  const auto graph = std::make_shared<const graph::Graph>(
+      graph::passes::lower_quantized(import::import_model("models/resnet50-tin200-int8.onnx")));
+  const std::vector<std::uint8_t> pixels = photographs(kImages);
+  const auto* bytes = reinterpret_cast<const std::byte*>(pixels.data());
+  const Bytes inputs{{bytes, bytes + pixels.size()}};
+  const auto cpu = device::cpu::make_device();
+  const auto want = run(*device::compile_or_throw(*cpu, graph), inputs, kImages, 0);
+  for (const std::string& name : shared_devices()) {
+    SCOPED_TRACE(name);
+    const auto device = device::cuda::make_device(name);
+    const auto program = device::compile_or_throw(*device, graph);
+    std::vector<std::thread> threads;
+    std::vector<int> wrong(3);
+    for (std::size_t t = 0; t < wrong.size(); ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 3; ++i) wrong[t] += run(*program, inputs, kImages, 0) == want ? 0 : 1;
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(wrong, std::vector<int>(wrong.size(), 0));
+  }
+}
+
 // The best scores alone, ranked on the GPU: those of a sort of all scores, of which many are equal.
 TEST(CudaDevice, RanksAsASortDoes) {
   if (device::cuda::device_names().empty()) GTEST_SKIP() << "no GPU";
   const auto graph = std::make_shared<const graph::Graph>(
       build(parse("average_pool ic1000 ih2 k2 dst=f32 seed=9")));
-  const auto device = device::cuda::make_device("cuda:0,0");
+  const auto device = device::cuda::make_device(shared_devices().back());
   const auto program = device::compile_or_throw(*device, graph);
   ASSERT_TRUE(program->ranks());
   for (const int batch : {1, 3, 600}) {
@@ -251,7 +290,7 @@ TEST(CudaDevice, ThreadsShareGpus) {
       std::make_shared<const graph::Graph>(graph::passes::lower_quantized(random_network(78)));
   const auto reference = device::reference::make_device();
   const auto judge = device::compile_or_throw(*reference, graph);
-  const auto device = device::cuda::make_device("cuda:0,0");
+  const auto device = device::cuda::make_device(shared_devices().back());
   const auto program = device::compile_or_throw(*device, graph);
   constexpr int kThreads = 6;
   std::vector<std::string> faults(kThreads);

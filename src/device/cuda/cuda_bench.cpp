@@ -2,6 +2,8 @@
 // Times the CUDA device on a model: every variant of every kernel for each of its convolutions,
 // each step in place, and whole batches from host and device memory. Prints one JSON object.
 //   cuda_bench MODEL.onnx [--precision fp16] [--layers B,B,...] [--batches B,B,...] [--seconds S]
+// With --scaling cuda:0,1 instead: those GPUs against each of them alone, in turns, with a batch of
+// B images a GPU (from pinned memory, which all of them read).
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -229,6 +231,105 @@ void time_batches(const Device& device, Program& program, int batch, Where where
   std::fflush(stdout);
 }
 
+// Images a second of batches one after another, `depth` under way at a time.
+double rate_of(Program& program, std::vector<Buffers>& buffers, int batch, std::size_t depth,
+               double seconds) {
+  std::vector<std::unique_ptr<Completion>> under_way(depth);
+  const auto submit = [&](std::size_t i) {
+    under_way[i] = program.submit({buffers[i].inputs, buffers[i].outputs, batch, 0});
+  };
+  for (int warm = 0; warm < 3; ++warm) {  // the third finds the graph of launches made
+    for (std::size_t i = 0; i < depth; ++i) submit(i);
+    for (auto& completion : under_way) completion->wait();
+  }
+  const auto begin = Clock::now();
+  std::int64_t images = 0;
+  for (std::size_t i = 0; i < depth; ++i) submit(i);
+  while (seconds_since(begin) < seconds) {
+    for (std::size_t i = 0; i < depth; ++i) {
+      under_way[i]->wait();
+      images += batch;
+      submit(i);
+    }
+  }
+  for (auto& completion : under_way) completion->wait();
+  images += static_cast<std::int64_t>(depth) * batch;
+  return static_cast<double>(images) / seconds_since(begin);
+}
+
+// `name`: a list of GPUs. Whole batches of theirs equal one GPU's byte for byte, and `graph` on one
+// image for each equals the reference, or nothing is timed.
+void print_scaling(const std::string& name, const std::shared_ptr<const graph::Graph>& graph,
+                   Precision precision, const std::vector<int>& batches, double seconds) {
+  constexpr int kRounds = 7;
+  std::vector<std::string> names;
+  for (const int gpu : numbers_of(name)) names.push_back(fmt::format("cuda:{}", gpu));
+  const int gpus = static_cast<int>(names.size());
+  names.push_back(name);
+  std::vector<std::unique_ptr<Device>> devices;
+  std::vector<std::unique_ptr<Program>> programs;
+  for (const std::string& each : names) {
+    devices.push_back(make_device(each));
+    programs.push_back(compile_or_throw(*devices.back(), graph, {.precision = precision}));
+  }
+  const auto judge_device = reference::make_device();
+  const auto judge = compile_or_throw(*judge_device, graph);
+  const graph::Value& scores = graph->value(graph->outputs[0]);
+  const auto differs = [&](Program& one, Program& other, int batch) {
+    Buffers a = make_buffers(*graph, batch, Where::kPinned);
+    Buffers b = make_buffers(*graph, batch, Where::kPinned);
+    if (auto completion = one.submit({a.inputs, a.outputs, batch, 0})) completion->wait();
+    if (auto completion = other.submit({b.inputs, b.outputs, batch, 0})) completion->wait();
+    return std::memcmp(a.outputs[0], b.outputs[0],
+                       static_cast<std::size_t>(scores.shape.size() * batch) *
+                           graph::size_of(scores.dtype)) != 0;
+  };
+  if (precision == Precision::kModel && differs(*programs.back(), *judge, gpus)) {
+    base::fail(base::Status::kInternal, "{} differs from the reference; nothing was timed", name);
+  }
+  for (const int batch : batches) {
+    for (std::size_t i = 1; i < programs.size(); ++i) {
+      if (!differs(*programs[0], *programs[i], batch * gpus)) continue;
+      base::fail(base::Status::kInternal, "{} differs from {} on {} images; nothing was timed",
+                 names[i], names[0], batch * gpus);
+    }
+  }
+  fmt::print("\"gpus\": {}, \"scaling\": [", gpus);
+  const char* comma = "";
+  for (const int batch : batches) {
+    for (const std::size_t depth : {1, 2, 3}) {
+      std::vector<Buffers> small, large;
+      for (std::size_t i = 0; i < depth; ++i) {
+        small.push_back(make_buffers(*graph, batch, Where::kPinned));
+        large.push_back(make_buffers(*graph, batch * gpus, Where::kPinned));
+      }
+      std::vector<std::vector<double>> rates(programs.size());
+      std::vector<double> ratios;
+      for (int round = 0; round < kRounds; ++round) {
+        double sum = 0;
+        for (std::size_t i = 0; i < programs.size(); ++i) {
+          const bool all = i + 1 == programs.size();
+          rates[i].push_back(rate_of(*programs[i], all ? large : small, all ? batch * gpus : batch,
+                                     depth, seconds));
+          if (!all) sum += rates[i].back();
+        }
+        ratios.push_back(rates.back().back() / (sum / gpus));
+      }
+      fmt::print("{}\n  {{\"batch_per_gpu\": {}, \"under_way\": {}", comma, batch, depth);
+      for (std::size_t i = 0; i < programs.size(); ++i) {
+        fmt::print(", \"{}\": {:.0f}", names[i], median(rates[i]));
+      }
+      const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+      fmt::print(
+          ", \"times_one\": {:.3f}, \"times_one_least\": {:.3f}, \"times_one_most\": {:.3f}}}",
+          median(ratios), *least, *most);
+      std::fflush(stdout);
+      comma = ",";
+    }
+  }
+  fmt::print("]");
+}
+
 // Each step alone, beside what it multiplies and moves: the floors of docs/cuda.md.
 void print_profile(CudaProgram& program, int batch) {
   Buffers b = make_buffers(program.graph(), batch, Where::kDevice);
@@ -295,6 +396,7 @@ double verify(Program& program, const std::shared_ptr<const graph::Graph>& graph
 int main_of(int argc, char** argv) {
   const auto process = Clock::now();
   std::string model;
+  std::string scaling;
   std::vector<int> layers;
   std::vector<int> batches = {1, 128};
   double seconds = 0.5;
@@ -312,6 +414,8 @@ int main_of(int argc, char** argv) {
         return 2;
       }
       precision = name == "fp16" ? Precision::kFp16 : Precision::kModel;
+    } else if (word == "--scaling") {
+      scaling = argv[++i];
     } else if (word == "--seconds") {
       seconds = std::stod(argv[++i]);
     } else {
@@ -321,22 +425,32 @@ int main_of(int argc, char** argv) {
   if (model.empty()) {
     fmt::print(stderr,
                "usage: cuda_bench MODEL.onnx [--precision fp16] [--layers B,..] [--batches B,..] "
-               "[--seconds S]\n");
+               "[--seconds S] [--scaling cuda:0,1]\n");
     return 2;
   }
   const bool half = precision == Precision::kFp16;
   const graph::Graph imported = import::import_model(model);
   const auto graph = std::make_shared<const graph::Graph>(
       half ? graph::passes::drop_quantization(imported) : graph::passes::lower_quantized(imported));
+  std::string command = "cuda_bench";
+  for (int i = 1; i < argc; ++i) command += fmt::format(" {}", argv[i]);
+  fmt::print("{{\"command\": \"{}\", \"date\": \"{:%F}\",\n", command,
+             fmt::gmtime(std::time(nullptr)));
+  if (!scaling.empty()) {
+    const DeviceProperties all = make_device(scaling)->properties();
+    fmt::print("\"device\": \"{}\", \"isa\": \"{}\", \"precision\": \"{}\",\n", all.description,
+               all.isa, half ? "fp16" : "int8");
+    fmt::print("\"memory\": \"pinned\", \"verified\": \"{}\",\n",
+               half ? "one GPU" : "reference, one GPU");
+    print_scaling(scaling, graph, precision, batches, seconds);
+    fmt::print("}}\n");
+    return 0;
+  }
   const auto device = make_device("cuda:0");
   const DeviceProperties properties = device->properties();
   const auto program = compile_or_throw(*device, graph, {.precision = precision});
   Buffers one = make_buffers(*graph, 1, Where::kPinned);
   program->submit({one.inputs, one.outputs, 1, 0})->wait();
-  std::string command = "cuda_bench";
-  for (int i = 1; i < argc; ++i) command += fmt::format(" {}", argv[i]);
-  fmt::print("{{\"command\": \"{}\", \"date\": \"{:%F}\",\n", command,
-             fmt::gmtime(std::time(nullptr)));
   fmt::print("\"device\": \"{}\", \"isa\": \"{}\", \"first_inference_s\": {:.2f}",
              properties.description, properties.isa, seconds_since(process));
   fmt::print(
