@@ -78,8 +78,8 @@ __m512d load_wide_part(const float* p, std::int64_t n) {
   return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(F64::first(n), p));
 }
 
-// Sums of groups in vectors of half the width: one store a cycle, where a whole vector takes two on
-// some processors.
+// Sums of groups that are doubles in vectors of half the width: one store a cycle, where a whole
+// vector takes two on some processors. Sums that are floats leave time for that.
 struct Sums64 {
   using V = __m256d;
   static constexpr int kLanes = 4;
@@ -98,17 +98,7 @@ struct Sums64 {
   static V fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
 };
 
-struct Sums32 {
-  using T = float;
-  using V = __m256;
-  static constexpr int kLanes = 8;
-  static __mmask8 first(std::int64_t n) { return static_cast<__mmask8>((1u << n) - 1); }
-  static V load(const float* p) { return _mm256_loadu_ps(p); }
-  static V load_part(const float* p, std::int64_t n) { return _mm256_maskz_loadu_ps(first(n), p); }
-  static void store(float* p, V v) { _mm256_storeu_ps(p, v); }
-  static void store_part(float* p, V v, std::int64_t n) { _mm256_mask_storeu_ps(p, first(n), v); }
-  static V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
-};
+using Sums32 = F32;
 
 constexpr int kMaxNv = 4;
 constexpr int kAccumulators = 24;

@@ -427,6 +427,27 @@ void move_rows(const typename S::T* x, std::int64_t ldx, std::int64_t rows, std:
   }
 }
 
+// How many rows further on fetch_ahead asks: some 16 KiB.
+template <class T>
+constexpr std::int64_t rows_ahead(std::int64_t ldx) {
+  const std::int64_t rows = 16384 / static_cast<std::int64_t>(sizeof(T)) / (ldx > 1 ? ldx : 1);
+  return rows > 1 ? rows : 1;
+}
+
+// Asks for the columns of a row further on, into the second cache. Sums of groups are loads and
+// stores enough to fill a processor's window of instructions, which then does not reach far enough
+// ahead to keep memory busy. Where no row lies there it has no effect.
+template <class T>
+[[gnu::always_inline]] inline void fetch_ahead(const T* x, std::int64_t ahead, std::int64_t cols) {
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  const auto at =
+      reinterpret_cast<std::uintptr_t>(x) + static_cast<std::uintptr_t>(ahead) * sizeof(T);
+  for (std::int64_t j = 0; j < cols; j += kLine) {
+    __builtin_prefetch(
+        reinterpret_cast<const void*>(at + 64 * static_cast<std::uintptr_t>(j / kLine)), 0, 2);
+  }
+}
+
 // kNv vectors of columns (kPart: the n columns of one) of kRows rows of one group. Groups alternate
 // from row to row, so their sums lie in the first cache; the rows themselves are read in the order
 // of memory, which is the only one that a processor reads ahead.
@@ -489,13 +510,16 @@ template <class T, bool kWeighted>
 void moments_of(const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
                 const std::int32_t* group, const double* w, const double* shift,
                 std::int64_t shift_ld, double* first, double* second, std::int64_t lds) {
+  const std::int64_t ahead = rows_ahead<T>(ldx) * ldx;
   std::int64_t r = 0;
   const double* own = w;
   for (; group == nullptr && r + 4 <= rows; r += 4) {
+    for (int i = 0; i < 4; ++i) fetch_ahead(x + (r + i) * ldx, ahead, cols);
     moments_rows<T, 4, kWeighted>(x + r * ldx, ldx, cols, own, shift, first, second);
     if constexpr (kWeighted) own += 4;
   }
   for (; r < rows; ++r) {
+    fetch_ahead(x + r * ldx, ahead, cols);
     const std::int64_t k = group == nullptr ? 0 : group[r];
     moments_rows<T, 1, kWeighted>(x + r * ldx, ldx, cols, own, shift + k * shift_ld,
                                   first + k * lds, second + k * lds);
@@ -532,7 +556,7 @@ template <class S, int kNv>
   }
 }
 
-// Columns that fill no eight vectors. Not inlined: the loop over whole ones keeps its registers.
+// Columns that fill no whole step. Not inlined: the loop over whole ones keeps its registers.
 [[gnu::noinline]] void short_rest(const float* x, std::int64_t n, const float* shift, float* first,
                                   float* second) {
   using S = Sums32;
@@ -550,15 +574,19 @@ template <class S, int kNv>
 void short_moments(const float* x, std::int64_t ldx, std::int64_t rows, std::int64_t cols,
                    const std::int32_t* group, const float* shift, float* first, float* second,
                    std::int64_t lds, std::int32_t* counts) {
-  constexpr std::int64_t kStep = 8 * Sums32::kLanes;
+  constexpr int kNv = 64 / Sums32::kLanes < 8 ? 64 / Sums32::kLanes : 8;
+  constexpr std::int64_t kStep = kNv * Sums32::kLanes;
   const std::int64_t whole = cols / kStep * kStep;
+  const std::int64_t ahead = rows_ahead<float>(ldx) * ldx;
   for (std::int64_t r = 0; r < rows; ++r, x += ldx) {
     const std::int64_t at = group[r] * lds;
     ++counts[group[r]];
     for (std::int64_t j = 0; j < whole; j += kStep) {
-      short_step<Sums32, 8>(x + j, shift + at + j, first + at + j, second + at + j);
+      fetch_ahead(x + j, ahead, kStep);
+      short_step<Sums32, kNv>(x + j, shift + at + j, first + at + j, second + at + j);
     }
     if (whole == cols) continue;
+    fetch_ahead(x + whole, ahead, cols - whole);
     short_rest(x + whole, cols - whole, shift + at + whole, first + at + whole,
                second + at + whole);
   }
