@@ -5,6 +5,7 @@
 #   make test-page    drive the benchmark's page in headless Chromium
 #   make test-slow    the long tests, and the fuzzers under sanitizers
 #   make rtl-test     the FPGA device's hardware in Verilator: modules, random programs, networks, layers
+#   make rtl-coverage what those benches reach of the hardware: bench/results/fpga-coverage.json
 #   make build        the program build/pronghorn and build/libpronghorn.so
 #   make install      PREFIX=/usr/local, DESTDIR= honoured
 #   make lint         every check of .ci/run except the tests
@@ -20,7 +21,7 @@ BUILD := build
 JOBS := $(shell awk -v n="$$(nproc)" '/^MemAvailable/ { j = int($$2 / 1500000); \
           print j < 1 ? 1 : j < n ? j : n }' /proc/meminfo)
 
-.PHONY: build rtl-test bench test test-page test-slow fuzz install lint format results clean setup configure \
+.PHONY: build rtl-test rtl-coverage bench test test-page test-slow fuzz install lint format results clean setup configure \
         all-targets gpu-build gpu-test gpu-bench
 
 build: configure
@@ -56,6 +57,15 @@ rtl-test:
 	@cmake --build $(BUILD)-rtl -j $(JOBS) --target rtl_benches
 	@ctest --test-dir $(BUILD)-rtl -L fpga -j $(JOBS) --output-on-failure --no-label-summary \
 	  --no-tests=error
+
+rtl-coverage:
+	@tools/setup.sh tools/packages.txt tools/packages-rtl.txt
+	@[ $(BUILD)-rtl-coverage/build.ninja -nt CMakePresets.json ] || \
+	  cmake --preset release -B $(BUILD)-rtl-coverage -DPRONGHORN_RTL=ON -DPRONGHORN_RTL_COVERAGE=ON
+	@cmake --build $(BUILD)-rtl-coverage -j $(JOBS) --target rtl_benches
+	@ctest --test-dir $(BUILD)-rtl-coverage -L fpga -j $(JOBS) --output-on-failure --no-label-summary \
+	  --no-tests=error
+	@rtl/tools/coverage.py bench/results/fpga-coverage.json $(BUILD)-rtl-coverage/rtl/*.coverage
 
 all-targets: configure
 	@cmake --build $(BUILD) -j $(JOBS)

@@ -7,8 +7,9 @@ create_project -force pronghorn $out/project -part $part
 exec python3 $root/rtl/tools/configs.py --sv $config $out/pronghorn_pkg.sv
 add_files [list $out/pronghorn_pkg.sv $root/rtl/src/pronghorn_types.sv]
 add_files [glob $root/rtl/src/*.sv]
-add_files $root/rtl/src/bus_ports.svh
-set_property file_type {Verilog Header} [get_files bus_ports.svh]
+set headers [glob $root/rtl/src/*.svh]
+add_files $headers
+set_property file_type {Verilog Header} [get_files $headers]
 set_property include_dirs $root/rtl/src [current_fileset]
 add_files $root/rtl/kernel/pronghorn_kernel.sv
 set_property top pronghorn_kernel [current_fileset]

@@ -105,14 +105,20 @@ module axi_reader (
   end
 
 `ifndef SYNTHESIS
-  // The handshake's rules: a request stays as it is until it is taken; no beat comes unasked.
-  logic        was_waiting_q;
+  // The handshake's rules: a request or a beat stays as it is until it is taken; no beat comes unasked.
+  logic        was_waiting_q, beat_waiting_q;
   logic [71:0] was_q;
+  logic [pronghorn_types::AxiBits:0] beat_q;
   always_ff @(posedge clk_i) begin
     was_waiting_q <= rst_ni && arvalid_o && !arready_i;
     was_q         <= {araddr_o, arlen_o};
     if (was_waiting_q) begin
       assert (arvalid_o && {araddr_o, arlen_o} == was_q) else $error("AR changed while waiting");
+    end
+    beat_waiting_q <= rst_ni && valid_o && !ready_i;
+    beat_q         <= {last_o, data_o};
+    if (beat_waiting_q) begin
+      assert (valid_o && {last_o, data_o} == beat_q) else $error("a beat changed while waiting");
     end
     if (rst_ni && arvalid_o) begin
       assert ((64'(araddr_o[11:0]) + ((64'(arlen_o) + 64'd1) << Shift)) <= 64'd4096)

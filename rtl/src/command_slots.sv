@@ -114,4 +114,14 @@ module command_slots (
   end
   logic unused;
   assign unused = ^pair[7:5];
+
+`ifndef SYNTHESIS
+  always_ff @(posedge clk_i) begin
+    if (rst_ni && word_valid_i && word_index_i == 8'd0) begin
+      assert (load_ready_o) else $error("a command while the last one waits");
+    end
+    if (rst_ni && start_i) assert (loaded_o) else $error("a command starts that is not loaded");
+    if (rst_ni && done_i) assert (full_q[done_slot_i]) else $error("an empty slot is done");
+  end
+`endif
 endmodule

@@ -59,7 +59,8 @@ module coordinates (
 
   // The tile after the current one, in three cycles; its rows in two more.
   logic signed [12:0] step_x_q, step_wrapped_q;
-  logic [12:0]        step_y_q;
+  logic [12:0]        step_y_q, height_q;
+  logic [5:0]         last_px_q;
   logic [PX*12-1:0]   next_x_q, next_y_q;
   logic [PX-1:0]      zero_q;
   logic [5:0]         passes_q;
@@ -70,12 +71,13 @@ module coordinates (
     step_x_q       <= $signed({1'b0, command_i.step_x});
     step_wrapped_q <= $signed({1'b0, command_i.step_x}) - $signed({1'b0, command_i.pitch});
     step_y_q       <= {1'b0, command_i.step_y};
+    height_q       <= {1'b0, command_i.height};
+    last_px_q      <= command_i.last_px;
     // Last stage first (docs/fpga.md, "The RTL").
     for (int unsigned l = 0; l < PX; l++) begin
       next_x_q[l*12+:12] <= x2_q[l];
-      next_y_q[l*12+:12] <= (y2_q[l] >= {1'b0, command_i.height})
-                            ? 12'(y2_q[l] - {1'b0, command_i.height}) : y2_q[l][11:0];
-      zero_q[l] <= (x2_q[l] == 0) && (l != 0) && (!next_is_last_i || l < 32'(command_i.last_px));
+      next_y_q[l*12+:12] <= (y2_q[l] >= height_q) ? 12'(y2_q[l] - height_q) : y2_q[l][11:0];
+      zero_q[l] <= (x2_q[l] == 0) && (l != 0) && (!next_is_last_i || l < 32'(last_px_q));
       x2_q[l]       = (wrapped1_q[l] < 0) ? x1_q[l][11:0] : wrapped1_q[l][11:0];
       y2_q[l]       = y1_q[l] + 13'(wrapped1_q[l] >= 0);
       x1_q[l]       = $signed({1'b0, x_o[l*12+:12]}) + step_x_q;

@@ -219,4 +219,12 @@ module loader (
   assign word_address_o   = address_q;
   assign weight_data_o    = collect_q;
   assign constant_data_o  = collect_q[WeightBits-1-:ConstantBits];
+
+`ifndef SYNTHESIS
+  always_ff @(posedge clk_i) begin
+    if (rst_ni && word_valid_i && word_index_i == 8'd0) begin
+      assert (load_ready_o) else $error("a command while the last one waits");
+    end
+  end
+`endif
 endmodule

@@ -17,18 +17,10 @@ module pronghorn #(
   logic [2:0][63:0] base;
   logic [31:0]      program_words;
   registers u_registers (
-    .clk_i(ap_clk), .rst_ni(ap_rst_n),
-    .awvalid_i(s_axi_control_awvalid), .awready_o(s_axi_control_awready),
-    .awaddr_i(s_axi_control_awaddr), .wvalid_i(s_axi_control_wvalid),
-    .wready_o(s_axi_control_wready), .wdata_i(s_axi_control_wdata),
-    .wstrb_i(s_axi_control_wstrb), .bvalid_o(s_axi_control_bvalid),
-    .bready_i(s_axi_control_bready), .bresp_o(s_axi_control_bresp),
-    .arvalid_i(s_axi_control_arvalid), .arready_o(s_axi_control_arready),
-    .araddr_i(s_axi_control_araddr), .rvalid_o(s_axi_control_rvalid),
-    .rready_i(s_axi_control_rready), .rdata_o(s_axi_control_rdata),
-    .rresp_o(s_axi_control_rresp), .interrupt_o(interrupt), .start_o(start), .busy_i(busy),
-    .done_i(done), .error_i(error), .conv_step_i(conv_step), .command_done_i(command_done),
-    .program_o(program_address), .base_o(base), .program_words_o(program_words)
+    .clk_i(ap_clk), .rst_ni(ap_rst_n), .start_o(start), .busy_i(busy), .done_i(done),
+    .error_i(error), .conv_step_i(conv_step), .command_done_i(command_done),
+    .program_o(program_address), .base_o(base), .program_words_o(program_words),
+`include "control_connections.svh"
   );
   core #(.Structural(Structural)) u_core (
     .clk_i(ap_clk), .clk2x_i, .rst_ni(ap_rst_n), .start_i(start), .program_i(program_address),

@@ -131,4 +131,17 @@ module registers (
   end
   logic unused;
   assign unused = ^{awaddr_i[1:0], araddr_i[1:0]};
+
+`ifndef SYNTHESIS
+  // An answer stays as it is until it is taken.
+  logic        b_waiting_q, r_waiting_q;
+  logic [31:0] r_q;
+  always_ff @(posedge clk_i) begin
+    b_waiting_q <= rst_ni && bvalid_o && !bready_i;
+    r_waiting_q <= rst_ni && rvalid_o && !rready_i;
+    r_q         <= rdata_o;
+    if (b_waiting_q) assert (bvalid_o) else $error("B fell while waiting");
+    if (r_waiting_q) assert (rvalid_o && rdata_o == r_q) else $error("R changed while waiting");
+  end
+`endif
 endmodule

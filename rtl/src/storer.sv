@@ -152,7 +152,7 @@ module storer (
   end
 
 `ifndef SYNTHESIS
-  // The handshake's rules: what waits stays as it is; no answer without a burst.
+  // The handshake's rules: what waits stays as it is; no answer without a burst; no command without a place.
   logic               aw_waiting_q, w_waiting_q;
   logic [71:0]        aw_q;
   logic [AxiBits:0]   w_q;
@@ -170,6 +170,9 @@ module storer (
     if (rst_ni && awvalid_o) begin
       assert ((64'(awaddr_o[11:0]) + ((64'(awlen_o) + 64'd1) << Shift)) <= 64'd4096)
         else $error("a burst crosses 4 KiB");
+    end
+    if (rst_ni && word_valid_i && word_index_i == 8'd0) begin
+      assert (load_ready_o) else $error("a command while the last one waits");
     end
     if (rst_ni && bvalid_i) assert (answers_q != 0) else $error("an answer to nothing");
   end

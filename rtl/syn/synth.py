@@ -54,6 +54,13 @@ def source(module):
     return RTL / "src" / f"{module}.sv"
 
 
+def with_headers(path):
+    """A file's bytes and those of what it includes."""
+    text = path.read_bytes()
+    headers = re.findall(rb'`include "(\w+\.svh)"', text)
+    return text + b"".join(with_headers(RTL / "src" / name.decode()) for name in headers)
+
+
 def closure(module, inside=()):
     """A module and those it instantiates, but for pieces."""
     text = source(module).read_text()
@@ -112,10 +119,7 @@ class Synthesis:
         module, parameters = piece
         digest = hashlib.sha256(repr((MAP, PIECES, self.package, module, parameters)).encode())
         for name in sorted(closure(module) | {"pronghorn_types"}):
-            text = source(name).read_bytes()
-            digest.update(text)
-            for header in re.findall(rb'`include "(\w+\.svh)"', text):
-                digest.update((RTL / "src" / header.decode()).read_bytes())
+            digest.update(with_headers(source(name)))
         return digest.hexdigest()[:24]
 
     def measured(self, piece):

@@ -53,12 +53,14 @@ void get_bytes(const Port& port, std::size_t offset, void* dst, std::size_t coun
   std::memcpy(dst, reinterpret_cast<const char*>(&port) + offset, count);
 }
 
-inline int finish(const char* name) {
+// Coverage, where it was built, goes to NAME.coverage: a name for each mode, as a run's file
+// replaces the last.
+inline int finish(const std::string& name) {
 #if VM_COVERAGE
-  VerilatedCov::write((std::string(name) + ".coverage").c_str());
+  VerilatedCov::write((name + ".coverage").c_str());
 #endif
-  std::printf("%s: %llu checks, %llu failed\n", name, static_cast<unsigned long long>(checks),
-              static_cast<unsigned long long>(failures));
+  std::printf("%s: %llu checks, %llu failed\n", name.c_str(),
+              static_cast<unsigned long long>(checks), static_cast<unsigned long long>(failures));
   return failures == 0 && checks > 0 ? 0 : 1;
 }
 

@@ -33,27 +33,7 @@ module streams (
   output logic [15:0]                              read_row_o,
   input  logic                                     read_ready_i,
   input  logic [1:0][pronghorn_types::TileBits-1:0] data_i,
-  // AXI4
-  output logic                                     m_axi_gmem_arvalid,
-  input  logic                                     m_axi_gmem_arready,
-  output logic [63:0]                              m_axi_gmem_araddr,
-  output logic [7:0]                               m_axi_gmem_arlen,
-  input  logic                                     m_axi_gmem_rvalid,
-  output logic                                     m_axi_gmem_rready,
-  input  logic [pronghorn_types::AxiBits-1:0]      m_axi_gmem_rdata,
-  input  logic                                     m_axi_gmem_rlast,
-  input  logic [1:0]                               m_axi_gmem_rresp,
-  output logic                                     m_axi_gmem_awvalid,
-  input  logic                                     m_axi_gmem_awready,
-  output logic [63:0]                              m_axi_gmem_awaddr,
-  output logic [7:0]                               m_axi_gmem_awlen,
-  output logic                                     m_axi_gmem_wvalid,
-  input  logic                                     m_axi_gmem_wready,
-  output logic [pronghorn_types::AxiBits-1:0]      m_axi_gmem_wdata,
-  output logic                                     m_axi_gmem_wlast,
-  input  logic                                     m_axi_gmem_bvalid,
-  output logic                                     m_axi_gmem_bready,
-  input  logic [1:0]                               m_axi_gmem_bresp
+`include "memory_ports.svh"
 );
   import pronghorn_types::*;
   logic               start, idle, valid, ready, last;
@@ -91,4 +71,9 @@ module streams (
     .wlast_o(m_axi_gmem_wlast), .bvalid_i(m_axi_gmem_bvalid), .bready_o(m_axi_gmem_bready),
     .bresp_i(m_axi_gmem_bresp)
   );
+  assign m_axi_gmem_arsize  = '0;
+  assign m_axi_gmem_arburst = '0;
+  assign m_axi_gmem_awsize  = '0;
+  assign m_axi_gmem_awburst = '0;
+  assign m_axi_gmem_wstrb   = '0;
 endmodule

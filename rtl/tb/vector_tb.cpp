@@ -238,5 +238,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: vector_tb add VECTORS COUNT | pool COUNT\n");
     return 2;
   }
-  return bench::finish("vector");
+  return bench::finish("vector_" + mode);
 }

@@ -2,6 +2,8 @@
 # Verilated modules of rtl/, for its benches and for the device's simulator.
 set(PRONGHORN_RTL_SIMULATOR "" CACHE STRING "Configuration whose RTL the port `verilator` simulates (needs Verilator)")
 
+option(PRONGHORN_RTL_COVERAGE "Benches of the RTL write what they reach: NAME.coverage" OFF)
+
 # The SystemVerilog package of one configuration.
 function(rtl_package config)
   set(file ${CMAKE_BINARY_DIR}/rtl/${config}/pronghorn_pkg.sv)
