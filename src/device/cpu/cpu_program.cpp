@@ -250,13 +250,15 @@ void CpuProgram::run_step(std::size_t index, Slots slots) {
   if (timed) add_time(index, start, 1);
 }
 
-// Steps [first, last) on all threads, which meet after each. Items up to the number of threads have
-// one each, the same from image to image; more are handed out one at a time.
+// Steps [first, last) on all threads, which meet after each. Every thread has the same share of a
+// step's items from image to image, and neighbouring ones of neighbouring steps: so what it reads
+// it has mostly written itself. Who is through with its own takes what others have not begun.
 void CpuProgram::run_together(std::size_t first, std::size_t last, Slots slots) {
   if (first == last) return;
   const int threads = pool_.size();
   const bool timed = profiling_.load(std::memory_order_relaxed);
-  std::vector<std::atomic<std::int64_t>> next(last - first);
+  const std::size_t steps = last - first;
+  std::vector<std::atomic<std::int64_t>> begun(steps * static_cast<std::size_t>(threads));
   pool_.parallel_for(threads, [&](std::int64_t thread, int) {
     std::exception_ptr error;  // the others wait for this thread, whatever happens
     auto start = timed ? Clock::now() : Clock::time_point();
@@ -267,8 +269,14 @@ void CpuProgram::run_together(std::size_t first, std::size_t last, Slots slots) 
         if (step.items <= threads) {
           if (thread < step.items) step.run(slots, thread);
         } else {
-          for (std::int64_t item; (item = next[s - first].fetch_add(1)) < step.items;) {
-            step.run(slots, item);
+          for (int i = 0; i < threads; ++i) {
+            const std::int64_t owner = (thread + i) % threads;
+            const std::int64_t end = step.items * (owner + 1) / threads;
+            auto& count = begun[static_cast<std::size_t>(owner) * steps + s - first];
+            for (std::int64_t item;
+                 (item = step.items * owner / threads + count.fetch_add(1)) < end;) {
+              step.run(slots, item);
+            }
           }
         }
       } catch (...) {
