@@ -74,7 +74,7 @@ ordered_json measure_own_overhead(double query_seconds) {
   return {{"null_queries_per_second", best},
           {"null_queries_per_second_asked", kLeastNullRate},
           {"seconds_a_query", each},
-          {"share_of_batch_1", share},
+          {"share_of_batch_1", query_seconds > 0 ? nlohmann::ordered_json(share) : nullptr},
           {"share_of_batch_1_allowed", kMostOwnShare},
           {"kept", best >= kLeastNullRate && share < kMostOwnShare}};
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "bench/handover.h"
 #include "bench/system_under_test.h"
 
 namespace pronghorn::bench {
@@ -86,10 +87,20 @@ Figure::Figure(Setting setting, const char* kind, int batch) : setting_(std::mov
 
 double Figure::round_seconds() const { return setting_.plan.seconds / kRounds; }
 
-bool Figure::wants_more() const { return bench::wants_more(measured_.rounds, setting_.plan); }
+bool Figure::wants_more() const { return bench::wants_more(measured_.rounds, measured_.plan); }
+
+bool Figure::wants_again() const { return bench::wants_again(measured_.rounds, measured_.plan); }
+
+void Figure::round_again() {
+  again_ = true;
+  round();
+}
 
 void Figure::add(Round round) {
   round.speed = processor_speed(setting_.threads);
+  // A card's throughput does not hang on how near the processors are to each other.
+  if (measured_.device == "cpu") round.handover_ns = bench::handover_ns(setting_.threads);
+  round.again = again_;
   measured_.rounds.push_back(std::move(round));
 }
 

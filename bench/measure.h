@@ -90,6 +90,12 @@ class Figure {
   // The first call warms up. Throws Error(PH_CANCELLED); what was measured until then is kept.
   virtual void round() = 0;
   virtual bool wants_more() const;
+  // At the end of the run: whether a round more is due that shows whether the figure still holds.
+  virtual bool wants_again() const;
+  void round_again();
+  // Only rounds in this placement of the processors count from here on (RoundPlan::handover_ns).
+  void keep_to(double handover_ns) { measured_.plan.handover_ns = handover_ns; }
+  const std::vector<Round>& rounds() const { return measured_.rounds; }
   bool has_rounds() const { return !measured_.rounds.empty(); }
   double rate() const { return has_rounds() ? measured_.rounds.back().rate : 0; }  // the last one
   Measurement result() const;  // of one round or more
@@ -97,11 +103,12 @@ class Figure {
  protected:
   Figure(Setting setting, const char* kind, int batch);
   double round_seconds() const;
-  void add(Round round);  // with the speed of the processors after it
+  void add(Round round);  // with the speed and the placement of the processors after it
   void stop_if_cancelled() const;
 
   const Setting setting_;
   Measurement measured_;
+  bool again_ = false;  // rounds are those at the end of the run
 };
 
 // `pixels` holds one image or more, repeated to fill the batch.

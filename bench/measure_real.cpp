@@ -175,6 +175,7 @@ class DatasetFigure final : public RealFigure {
   }
 
   bool wants_more() const override { return !started_; }
+  bool wants_again() const override { return false; }
 
  private:
   void take(const Result& result) override {

@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <utility>
 
 #include "bench/assets.h"
+#include "bench/handover.h"
 
 namespace pronghorn::bench {
 
@@ -22,6 +24,9 @@ double number(const ordered_json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number() ? found->get<double>() : 0;
 }
+
+// What two runs that are both called stable may differ by.
+constexpr double kOtherSpeed = 0.03;
 
 struct Row {
   int concurrency = 1;
@@ -100,6 +105,39 @@ std::string csv_table(const ordered_json& report) {
   return text;
 }
 
+namespace {
+
+// What two runs say of the machine's state, when it was not the same: then figures differ for that
+// reason too.
+std::vector<std::string> other_state(const ordered_json& base, const ordered_json& other,
+                                     std::size_t number_of_run) {
+  std::vector<std::string> notes;
+  const ordered_json none = ordered_json::object();
+  const ordered_json &a = base.contains("stability") ? base["stability"] : none,
+                     &b = other.contains("stability") ? other["stability"] : none;
+  const double near = number(a, "handover_ns"), now = number(b, "handover_ns");
+  if (!same_placement(near, now)) {
+    notes.push_back(fmt::format(
+        "run {} had the processors elsewhere than run 1: a cache line took {:.0f} ns from thread "
+        "to thread, {:.0f} in run 1; small batches differ for that reason",
+        number_of_run, now, near));
+  }
+  const double speed = number(a, "processor_speed"), other_speed = number(b, "processor_speed");
+  if (speed > 0 && other_speed > 0 && std::abs(other_speed / speed - 1) > kOtherSpeed) {
+    notes.push_back(fmt::format("run {} had processors of {:.0f} % of the speed of run 1",
+                                number_of_run, 100 * other_speed / speed));
+  }
+  for (const auto& [number_of, stability] : {std::pair(std::size_t{1}, &a), {number_of_run, &b}}) {
+    if (number_of == 1 && number_of_run != 2) continue;  // said once
+    if (stability->value("verdict", "") == "UNSTABLE") {
+      notes.push_back(fmt::format("run {} was UNSTABLE", number_of));
+    }
+  }
+  return notes;
+}
+
+}  // namespace
+
 ordered_json compare_runs(const std::vector<ordered_json>& reports,
                           const std::vector<std::string>& names) {
   ordered_json comparison{{"runs", ordered_json::array()}, {"rows", ordered_json::array()}};
@@ -112,6 +150,12 @@ ordered_json compare_runs(const std::vector<ordered_json>& reports,
     comparison["runs"].push_back(std::move(run));
   }
   const ordered_json& base = reports.front();
+  comparison["notes"] = ordered_json::array();
+  for (std::size_t i = 1; i < reports.size(); ++i) {
+    for (std::string& note : other_state(base, reports[i], i + 1)) {
+      comparison["notes"].push_back(std::move(note));
+    }
+  }
   for (const ordered_json& result : base.value("results", ordered_json::array())) {
     if (!result.contains("images_per_second") || !result.contains("batch")) continue;
     ordered_json row{{"what", fmt::format("{} throughput, batch {}", result.value("kind", ""),
@@ -188,7 +232,9 @@ std::string comparison_text(const ordered_json& comparison) {
     }
     text += "\n";
   }
-  return text + "\n\"the same\": the 95 % intervals of the medians overlap.\n";
+  text += "\n\"the same\": the 95 % intervals of the medians overlap.\n";
+  for (const ordered_json& note : comparison["notes"]) text += note.get<std::string>() + "\n";
+  return text;
 }
 
 }  // namespace pronghorn::bench

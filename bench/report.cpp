@@ -79,6 +79,8 @@ ordered_json to_json(const Measurement& measurement) {
   const Judged& judged = measurement.judged;
   json["interval_95"] = {judged.interval.low, judged.interval.high};
   json["repeat_images_per_second"] = judged.repeat_rates;
+  json["again_images_per_second"] =
+      judged.again_rate > 0 ? ordered_json(judged.again_rate) : nullptr;
   json["settled"] = judged.settled;
   std::vector<double> clean;
   json["round_series"] = ordered_json::array();
@@ -87,9 +89,11 @@ ordered_json to_json(const Measurement& measurement) {
     json["round_series"].push_back({{"images_per_second", round.rate},
                                     {"seconds", round.seconds},
                                     {"processor_speed", round.speed},
+                                    {"handover_ns", round.handover_ns},
                                     {"steal_share", round.disturbance.steal_share},
                                     {"other_share", round.disturbance.other_share},
-                                    {"disturbed", judged.disturbed[i]}});
+                                    {"disturbed", judged.disturbed[i]},
+                                    {"again", round.again}});
   }
   for (const std::size_t i : judged.clean) clean.push_back(measurement.rounds[i].rate);
   json["rounds_counted"] = clean.size();
@@ -161,6 +165,8 @@ ordered_json to_json(const Report& report, const std::string& command) {
   }
   json["stability"] = {{"verdict", report.stability.stable ? "STABLE" : "UNSTABLE"},
                        {"reasons", report.stability.reasons},
+                       {"processor_speed", report.stability.processor_speed},
+                       {"handover_ns", report.stability.handover_ns},
                        {"steal_share", report.disturbance.steal_share},
                        {"other_share", report.disturbance.other_share},
                        {"throttled_seconds", report.disturbance.throttled_seconds},

@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+
+#include "bench/handover.h"
 
 namespace pronghorn::bench {
 namespace {
@@ -15,7 +18,7 @@ constexpr double kMostSteal = 0.01, kMostOther = 0.05, kMostThrottled = 0.01;
 // Slower than this to the median speed: the clock fell, or a neighbour shares the core.
 constexpr double kSlow = 0.93;
 
-std::string disturbed_by(const Round& round, double median_speed) {
+std::string disturbed_by(const Round& round, double median_speed, double usual_ns) {
   const Disturbance& d = round.disturbance;
   const double processors = d.processor_seconds;
   if (d.steal_share > kMostSteal && d.steal_share * processors >= kTwoTicks) {
@@ -32,23 +35,41 @@ std::string disturbed_by(const Round& round, double median_speed) {
     return fmt::format("the processors ran at {:.0f} % of their usual speed",
                        100 * round.speed / median_speed);
   }
+  if (!same_placement(round.handover_ns, usual_ns)) {
+    return fmt::format("a cache line took {:.0f} ns from thread to thread, {:.0f} in most rounds",
+                       round.handover_ns, usual_ns);
+  }
   return "";
 }
 
 int least_rounds(const RoundPlan& plan) { return std::max(2, plan.repeats * plan.least_a_repeat); }
 
+double median_rate(const std::vector<Round>& rounds, const std::vector<std::size_t>& which,
+                   bool again) {
+  std::vector<double> rates;
+  for (const std::size_t i : which) {
+    if (rounds[i].again == again) rates.push_back(rounds[i].rate);
+  }
+  return quantile(rates, 0.5);
+}
+
 }  // namespace
 
 Judged judge_rounds(const std::vector<Round>& rounds, const RoundPlan& plan) {
   Judged judged;
-  std::vector<double> speeds;
+  std::vector<double> speeds, handovers;
   for (const Round& round : rounds) {
     if (round.speed > 0) speeds.push_back(round.speed);
+    if (round.handover_ns > 0) handovers.push_back(round.handover_ns);
   }
   const double median_speed = quantile(speeds, 0.5);
   if (!speeds.empty()) judged.speed_range = quantile(speeds, 1) / quantile(speeds, 0) - 1;
+  judged.nearest_ns = quantile(handovers, 0);
+  judged.farthest_ns = quantile(handovers, 1);
+  const double usual_ns = plan.handover_ns > 0 ? plan.handover_ns : quantile(handovers, 0.5);
   for (std::size_t i = 0; i < rounds.size(); ++i) {
-    judged.disturbed.push_back(plan.watch_machine ? disturbed_by(rounds[i], median_speed) : "");
+    judged.disturbed.push_back(plan.watch_machine ? disturbed_by(rounds[i], median_speed, usual_ns)
+                                                  : "");
     if (judged.disturbed.back().empty()) judged.clean.push_back(i);
   }
   const std::size_t least = std::min(rounds.size(), static_cast<std::size_t>(least_rounds(plan)));
@@ -58,7 +79,15 @@ Judged judge_rounds(const std::vector<Round>& rounds, const RoundPlan& plan) {
     std::iota(judged.clean.begin(), judged.clean.end(), std::size_t{0});
   }
   std::vector<double> rates;
-  for (const std::size_t i : judged.clean) rates.push_back(rounds[i].rate);
+  speeds.clear();
+  handovers.clear();
+  for (const std::size_t i : judged.clean) {
+    rates.push_back(rounds[i].rate);
+    if (rounds[i].speed > 0) speeds.push_back(rounds[i].speed);
+    if (rounds[i].handover_ns > 0) handovers.push_back(rounds[i].handover_ns);
+  }
+  judged.speed = quantile(speeds, 0.5);
+  judged.handover_ns = quantile(handovers, 0.5);
   judged.rate = quantile(rates, 0.5);
   judged.interval = median_interval(rates);
   if (judged.rate > 0) {
@@ -74,8 +103,14 @@ Judged judge_rounds(const std::vector<Round>& rounds, const RoundPlan& plan) {
     judged.repeat_difference =
         quantile(judged.repeat_rates, 1) / quantile(judged.repeat_rates, 0) - 1;
   }
+  judged.again_rate = median_rate(rounds, judged.clean, true);
+  const double before = median_rate(rounds, judged.clean, false);
+  if (judged.again_rate > 0 && before > 0) {
+    judged.again_difference = std::abs(judged.again_rate / before - 1);
+  }
   judged.settled = !judged.all_disturbed && judged.half_width <= plan.tolerance &&
-                   judged.repeat_difference <= plan.tolerance;
+                   judged.repeat_difference <= plan.repeat_tolerance &&
+                   judged.again_difference <= plan.repeat_tolerance;
   return judged;
 }
 
@@ -88,6 +123,17 @@ bool wants_more(const std::vector<Round>& rounds, const RoundPlan& plan) {
     return true;
   }
   return !judge_rounds(rounds, plan).settled;
+}
+
+bool wants_again(const std::vector<Round>& rounds, const RoundPlan& plan) {
+  const auto is_again = [](const Round& round) { return round.again; };
+  const auto made = std::count_if(rounds.begin(), rounds.end(), is_again);
+  if (rounds.empty() || made >= 3 * plan.again) return false;
+  const Judged judged = judge_rounds(rounds, plan);
+  if (made == 0) return judged.settled && rounds.back().seconds <= plan.seconds;
+  const auto counted = std::count_if(judged.clean.begin(), judged.clean.end(),
+                                     [&](std::size_t i) { return rounds[i].again; });
+  return counted < plan.again || judged.again_difference > plan.repeat_tolerance;
 }
 
 }  // namespace pronghorn::bench

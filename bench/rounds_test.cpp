@@ -113,6 +113,70 @@ TEST(Rounds, LongOnesEndAfterTwo) {
   EXPECT_EQ(rounds.size(), 2u);
 }
 
+TEST(Rounds, CountInThePlacementOfMost) {
+  RoundPlan plan;
+  std::vector<Round> rounds;
+  while (wants_more(rounds, plan)) {
+    const bool far = rounds.size() < 3;  // the host runs them on two sockets for a while
+    rounds.push_back(round_of(far ? 84 : 100));
+    rounds.back().handover_ns = far ? 248 : 52;
+  }
+  Judged judged = judge_rounds(rounds, plan);
+  EXPECT_TRUE(judged.settled);
+  EXPECT_EQ(judged.rate, 100);
+  EXPECT_EQ(judged.handover_ns, 52);
+  EXPECT_EQ(judged.nearest_ns, 52);
+  EXPECT_EQ(judged.farthest_ns, 248);
+  EXPECT_EQ(judged.disturbed[0],
+            "a cache line took 248 ns from thread to thread, 52 in most rounds");
+  // Most rounds of the whole run were far: this figure must be measured again there.
+  plan.handover_ns = 250;
+  judged = judge_rounds(rounds, plan);
+  EXPECT_FALSE(judged.settled);
+  EXPECT_TRUE(judged.all_disturbed);
+  EXPECT_TRUE(wants_more(rounds, plan));
+}
+
+TEST(Rounds, AtTheEndShowThatAFigureHolds) {
+  const RoundPlan plan;
+  std::vector<Round> rounds;
+  EXPECT_FALSE(wants_again(rounds, plan));
+  while (wants_more(rounds, plan)) rounds.push_back(round_of(100));
+  const std::size_t before = rounds.size();
+  while (wants_again(rounds, plan)) {
+    rounds.push_back(round_of(rounds.size() == before ? 70 : 101));
+    rounds.back().again = true;
+    // The first one was disturbed: it is made again.
+    if (rounds.size() == before + 1) rounds.back().disturbance.steal_share = 0.3;
+  }
+  EXPECT_EQ(rounds.size(), before + 3);
+  const Judged judged = judge_rounds(rounds, plan);
+  EXPECT_EQ(judged.again_rate, 101);
+  EXPECT_NEAR(judged.again_difference, 0.01, 1e-9);
+  EXPECT_TRUE(judged.settled);
+}
+
+TEST(Rounds, AtTheEndShowThatAFigureMoved) {
+  const RoundPlan plan;
+  std::vector<Round> rounds;
+  while (wants_more(rounds, plan)) rounds.push_back(round_of(100));
+  const std::size_t before = rounds.size();
+  while (wants_again(rounds, plan)) {
+    rounds.push_back(round_of(96));
+    rounds.back().again = true;
+  }
+  EXPECT_EQ(rounds.size(), before + 6);  // three times two
+  const Judged judged = judge_rounds(rounds, plan);
+  EXPECT_NEAR(judged.again_difference, 0.04, 1e-9);
+  EXPECT_FALSE(judged.settled);
+}
+
+TEST(Rounds, AreNotRepeatedAtTheEndWhenTheyAreLongOrDidNotSettle) {
+  const RoundPlan plan;
+  EXPECT_FALSE(wants_again({round_of(1, 30), round_of(1, 30)}, plan));
+  EXPECT_FALSE(wants_again({round_of(1), round_of(2)}, plan));
+}
+
 TEST(ProcessorSpeed, IsMeasured) { EXPECT_GT(processor_speed(2), 0); }
 
 }  // namespace

@@ -30,6 +30,8 @@ Disturbance between(const Counters& before, const Counters& after);
 
 struct Stability {
   bool stable = true;
+  // The state that the figures were measured in: medians over them; 0: not probed.
+  double processor_speed = 0, handover_ns = 0;
   std::vector<std::string> reasons;  // why not
 };
 // Adds what the disturbance alone says: steal over 1 %, other programs over 10 %, throttling over

@@ -455,7 +455,7 @@ void add_load_options(CLI::App& command, Flags& flags) {
       ->capture_default_str();
   command
       .add_option("--repeats", flags.repeats,
-                  "Parts of the run whose medians must agree within 3 %")
+                  "Parts of the run whose medians must agree within 2 %")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
   command

@@ -377,13 +377,13 @@ function time() {
   }
   if (turns.length) {
     const name = r => r.kind + ', batch ' + r.batch, colors = ['--real', '--device', '--third', '--fourth'];
-    pair.append(el('div', {}, el('h3', {}, 'Rounds'), el('p', {className: 'note'}, 'All figures take turns, round by round. A round that the machine disturbed (crosses) is set aside and made again.'),
+    pair.append(el('div', {}, el('h3', {}, 'Rounds'), el('p', {className: 'note'}, 'All figures take turns, round by round. A round that the machine disturbed (crosses) is set aside and made again; those at the end show whether the figures still hold. “line, ns”: what a cache line takes from thread to thread, beside the round.'),
       chart('Rate of each round', () => ({type: 'line', data: {datasets: turns.map((r, i) =>
         line(name(r), r.round_series.map((_, k) => k + 1), r.round_series.map(t => t.images_per_second / r.images_per_second), colors[i % 4],
           {pointStyle: r.round_series.map(t => t.disturbed ? 'crossRot' : 'circle'), pointRadius: r.round_series.map(t => t.disturbed ? 6 : 2.5)}))},
       options: {scales: {x: axis('round', {type: 'linear', ticks: {precision: 0}}), y: axis('rate, 1 = the figure')}}})),
-      folded('Figures', table([{text: 'figure', left: true}, 'round', 'images/s', 'seconds', 'processor speed', 'stolen %', 'others %', {text: 'set aside, because', left: true}],
-        turns.flatMap(r => r.round_series.map((t, k) => [name(r), k + 1, t.images_per_second, t.seconds, t.processor_speed, 100 * t.steal_share, 100 * t.other_share, {text: t.disturbed, className: 'wrap'}])), 'Rounds'))));
+      folded('Figures', table([{text: 'figure', left: true}, 'round', 'images/s', 'seconds', 'processor speed', 'line, ns', 'stolen %', 'others %', {text: 'set aside, because', left: true}],
+        turns.flatMap(r => r.round_series.map((t, k) => [name(r), k + 1, t.images_per_second, t.seconds, t.processor_speed, t.handover_ns, 100 * t.steal_share, 100 * t.other_share, {text: t.disturbed, className: 'wrap'}])), 'Rounds'))));
   }
   box.append(pair);
   if (report.sustained && report.sustained.refused) {
@@ -514,7 +514,7 @@ function comparison() {
   const box = section('runs', 'Runs');
   box.append(table([{text: 'run', left: true}, {text: 'file', left: true}, {text: 'machine', left: true}, {text: 'commit', left: true}, {text: 'stability', left: true}, 'top-1'],
     data.runs.map((r, i) => [String(i + 1), r.file, r.machine ? `${r.machine.cpu}, ${r.machine.cores} cores` : '', r.machine ? r.machine.commit : '', r.stability ? r.stability.verdict : '–',
-      r.accuracy ? percent(r.accuracy.top1, 2) : '–']), 'Runs'));
+      r.accuracy ? percent(r.accuracy.top1, 2) : '–']), 'Runs'), (data.notes || []).map(note => el('p', {className: 'note'}, note + '.')));
   const figures = section('changes', 'Throughput');
   const head = [{text: 'what', left: true}, '1, images/s', '95 %'];
   data.runs.slice(1).forEach((_, i) => head.push(`${i + 2}, images/s`, '95 %', 'change', {text: 'verdict', left: true}));
@@ -581,7 +581,7 @@ function setUp() {
     ['images', i.generated ? `${num(i.count)} generated, seed ${i.seed}, mean ${num(i.mean_bytes / 1e3)} KB` : `${num(i.count)} from ${i.path}`], ['too few', i.note],
     ['resize', `${r.mode}, ${r.interpolation}${r.scaled_decode ? ', scaled decode' : ''}`], ['decoder', d.decoders && d.decoders.engine ? `${d.decoders.engine}, and libjpeg-turbo` : 'libjpeg-turbo'],
     ['first result', num(report.first_result_seconds, 3) + ' s after the start'], ['memory', num((report.peak_rss_bytes || 0) / 1e6) + ' MB at most'],
-    ['own overhead', report.own_overhead && `${num(report.own_overhead.null_queries_per_second)} null queries/s; ${percent(report.own_overhead.share_of_batch_1, 4)} of batch 1`]]))),
+    ['own overhead', report.own_overhead && `${num(report.own_overhead.null_queries_per_second)} null queries/s; ${report.own_overhead.share_of_batch_1 > 0 ? percent(report.own_overhead.share_of_batch_1, 4) + ' of batch 1' : 'batch 1 was not measured'}`]]))),
   el('h3', {}, 'Command'), el('pre', {tabIndex: 0}, report.command || ''));
 }
 
