@@ -119,7 +119,6 @@ class KMeans:
         return self
 
     def predict(self, x):
-        _check(x)
         labels = np.empty(len(x), np.int32)
         _call("ph_kmeans_predict", ctypes.byref(_matrix(x)), None, _pointer(self.cluster_centers_),
               _I32(len(self.cluster_centers_)), _pointer(labels), None, _run())

@@ -108,7 +108,8 @@ PH_API ph_status ph_kmeans_fit(const ph_matrix* x, const double* sample_weight,
                                const void* init_centers, const ph_kmeans_options* options,
                                void* centers, int32_t* labels, ph_kmeans_result* result,
                                const ph_ml_run* run);
-/* Nearest centre of each row, the lowest index among equals. labels, inertia may be NULL. */
+/* Nearest centre of each row, the lowest index among equals. labels, inertia may be NULL. Refuses
+ * rows that are not finite, as ph_matrix_check does; their search costs nothing here on a CPU. */
 PH_API ph_status ph_kmeans_predict(const ph_matrix* x, const double* sample_weight,
                                    const void* centers, int32_t clusters, int32_t* labels,
                                    double* inertia, const ph_ml_run* run);

@@ -2,6 +2,7 @@
 #include "base/thread_pool.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -85,6 +86,48 @@ ThreadPool::~ThreadPool() {
   wake_.notify_all();
   for (auto& worker : workers_) worker.join();
 }
+
+struct BorrowedPool::Team {
+  explicit Team(int threads) : process(::getpid()), processors(allowed()), pool(threads) {}
+
+  static cpu_set_t allowed() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (::sched_getaffinity(0, sizeof set, &set) != 0) CPU_ZERO(&set);
+    return set;
+  }
+  bool suits(int threads) const {
+    const cpu_set_t now = allowed();
+    return process == ::getpid() && pool.size() == threads && CPU_EQUAL(&now, &processors);
+  }
+  // A fork does not copy threads: in the child there is nobody to join.
+  static void discard(std::unique_ptr<Team> team) {
+    if (team && team->process != ::getpid()) static_cast<void>(team.release());
+  }
+
+  pid_t process;
+  cpu_set_t processors;
+  ThreadPool pool;
+};
+
+// No lock, which a fork could leave locked for ever.
+struct BorrowedPool::Shelf {
+  std::atomic<Team*> idle{nullptr};
+  std::unique_ptr<Team> exchange(Team* team) { return std::unique_ptr<Team>(idle.exchange(team)); }
+  ~Shelf() { Team::discard(exchange(nullptr)); }
+};
+
+BorrowedPool::Shelf BorrowedPool::shelf_;
+
+BorrowedPool::BorrowedPool(int threads) : team_(shelf_.exchange(nullptr)) {
+  if (team_ && team_->suits(threads)) return;
+  Team::discard(std::move(team_));
+  team_ = std::make_unique<Team>(threads);
+}
+
+BorrowedPool::~BorrowedPool() { Team::discard(shelf_.exchange(team_.release())); }
+
+ThreadPool& BorrowedPool::pool() const { return team_->pool; }
 
 // By dissemination: in round r each thread tells the one 2^r behind it and waits for the one 2^r
 // before it (Hensgen, Finkel, Manber 1988). No line has more than one writer and one reader.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -54,6 +55,27 @@ class ThreadPool {
   std::condition_variable wake_;
   std::mutex error_mutex_;
   std::exception_ptr error_;
+};
+
+// A team for the time of one call of a library that is called again and again: takes the idle team
+// that the last one left, where it is one of this process, of as many threads on the same
+// processors, else starts one; and leaves it idle. One idle team is kept, until the process or the
+// library ends. Any number may be borrowed at once, from any threads; a fork costs the child
+// nothing but the team.
+class BorrowedPool {
+ public:
+  explicit BorrowedPool(int threads);  // >= 1, the caller included
+  ~BorrowedPool();
+  BorrowedPool(const BorrowedPool&) = delete;
+  BorrowedPool& operator=(const BorrowedPool&) = delete;
+
+  ThreadPool& pool() const;
+
+ private:
+  struct Team;
+  struct Shelf;
+  static Shelf shelf_;
+  std::unique_ptr<Team> team_;
 };
 
 // Where the threads of one loop wait for each other between its parts: for parts of microseconds,

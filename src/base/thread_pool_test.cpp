@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -27,6 +28,41 @@ TEST(ThreadPool, EachIndexOnceOnAKnownThread) {
       EXPECT_FALSE(bad_thread);
     }
   }
+}
+
+std::thread::id id_of_worker(const BorrowedPool& borrowed) {
+  std::thread::id id;
+  borrowed.pool().parallel_for(2, [&](std::int64_t, int thread) {
+    if (thread == 1) id = std::this_thread::get_id();
+  });
+  return id;
+}
+
+TEST(BorrowedPool, IsTheLastOneOfThatSize) {
+  std::thread::id first;
+  {
+    const BorrowedPool one(2);
+    first = id_of_worker(one);
+    EXPECT_NE(first, std::this_thread::get_id());
+    const BorrowedPool other(2);  // the first one is not idle
+    EXPECT_NE(id_of_worker(other), first);
+  }
+  // `one` was left last.
+  EXPECT_EQ(id_of_worker(BorrowedPool(2)), first);
+  EXPECT_EQ(BorrowedPool(3).pool().size(), 3);
+}
+
+TEST(BorrowedPool, AForkedProcessStartsItsOwn) {
+  {
+    const BorrowedPool left(2);
+  }
+  EXPECT_EXIT(
+      {
+        std::atomic<int> sum{0};
+        BorrowedPool(2).pool().parallel_for(3, [&](std::int64_t i, int) { sum += 1 + int(i); });
+        std::exit(sum == 6 ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 TEST(ThreadPool, LoopsFollowEachOther) {

@@ -131,6 +131,14 @@ void require_weights(const double* sample_weight, std::int64_t rows) {
   if (!(sum > 0)) base::fail(Status::kInvalidArgument, "sample_weight: all weights are 0");
 }
 
+void require_finite(device::Learner& learner, const device::Matrix& x) {
+  const std::int64_t bad = learner.find_not_finite(x);
+  if (bad >= 0) {
+    base::fail(Status::kInvalidArgument, "x: the value at row {}, column {} is NaN or infinite",
+               bad / x.cols, bad % x.cols);
+  }
+}
+
 void require_classes(const std::int32_t* y, std::int64_t rows, std::int32_t classes) {
   require(y, "y");
   // The signs tell, all together.

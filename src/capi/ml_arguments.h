@@ -25,6 +25,8 @@ ml::Progress progress_of(const ph_ml_run* run, const char* what);
 
 // Throw Error(kInvalidArgument) naming the first row that is out of range.
 void require_weights(const double* sample_weight, std::int64_t rows);
+// Refuses a value that is not finite, by its place.
+void require_finite(device::Learner& learner, const device::Matrix& x);
 void require_classes(const std::int32_t* y, std::int64_t rows, std::int32_t classes);
 void require_count(std::int64_t value, std::int64_t least, const char* argument);
 

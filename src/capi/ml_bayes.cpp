@@ -122,11 +122,6 @@ ph_status ph_matrix_moments(const ph_matrix* x, const double* sample_weight, dou
 ph_status ph_matrix_check(const ph_matrix* x, int32_t finite, const ph_ml_run* run) {
   return capi::guard([&] {
     const device::Matrix matrix = capi::matrix_of(x);
-    if (finite == 0) return;
-    const std::int64_t bad = capi::learner_of(run, work_of(matrix, 1))->find_not_finite(matrix);
-    if (bad >= 0) {
-      base::fail(Status::kInvalidArgument, "x: the value at row {}, column {} is NaN or infinite",
-                 bad / matrix.cols, bad % matrix.cols);
-    }
+    if (finite != 0) capi::require_finite(*capi::learner_of(run, work_of(matrix, 1)), matrix);
   });
 }

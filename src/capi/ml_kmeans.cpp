@@ -91,7 +91,9 @@ ph_status ph_kmeans_predict(const ph_matrix* x, const double* sample_weight, con
     capi::require_weights(sample_weight, matrix.rows);
     const auto points = capi::read_values(centers, clusters * matrix.cols, matrix.dtype, "centers");
     const auto learner = capi::learner_of(run, size_of(matrix) * clusters);
-    learner->nearest(matrix, sample_weight, points.data(), clusters, labels, inertia);
+    if (!learner->nearest(matrix, sample_weight, points.data(), clusters, labels, inertia)) {
+      capi::require_finite(*learner, matrix);
+    }
   });
 }
 

@@ -90,8 +90,8 @@ class Learner {
   virtual std::unique_ptr<LogisticPasses> logistic(const LogisticSetup& setup) = 0;
 
   // Nearest centre of each row, and the weighted sum of squared distances; labels, inertia may be
-  // null.
-  virtual void nearest(const Matrix& x, const double* weight, const double* centers, int clusters,
+  // null. False where x may hold a value that is not finite, of which find_not_finite is sure.
+  virtual bool nearest(const Matrix& x, const double* weight, const double* centers, int clusters,
                        std::int32_t* labels, double* inertia) = 0;
   // The same for the rows of a list; also adds the rows and weights of each cluster to sums
   // (clusters x cols) and weights.

@@ -266,5 +266,35 @@ TYPED_TEST(KMeans, ProgressFallsAndMayStop) {
                std::runtime_error);
 }
 
+template <class T>
+void expect_refused(double value) {
+  SCOPED_TRACE(value);
+  const auto learner = cpu();
+  Data<T> data = blobs<T>(kSeed, 700, 19, 5, 3);
+  std::vector<double> centers = first_rows(data, 21);
+  // A centre at 0 turns infinity into NaN, others into infinities of both signs.
+  std::fill_n(centers.begin(), 2 * 19, 0.0);
+  std::vector<std::int32_t> labels(700);
+  double inertia = 0;
+  EXPECT_TRUE(
+      learner->nearest(data.rows_view(), nullptr, centers.data(), 21, labels.data(), &inertia));
+  for (const auto& [row, col] : {std::pair{0, 0}, {350, 7}, {699, 18}}) {
+    const T kept = data.at(row, col);
+    data.at(row, col) = static_cast<T>(value);
+    EXPECT_FALSE(
+        learner->nearest(data.rows_view(), nullptr, centers.data(), 21, labels.data(), &inertia));
+    for (const std::int32_t label : labels) ASSERT_TRUE(label >= 0 && label < 21) << label;
+    data.at(row, col) = kept;
+  }
+}
+
+TEST(KMeans, NearestTellsOfValuesThatAreNotFinite) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const double value : {std::nan(""), kInfinity, -kInfinity}) {
+    expect_refused<float>(value);
+    expect_refused<double>(value);
+  }
+}
+
 }  // namespace
 }  // namespace pronghorn::ml

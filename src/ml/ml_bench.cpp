@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times the passes of machine learning on 1, 2, 4 ... threads, one JSON line each:
 //   ml_bench [rows of the k-means data, 2000000] [most threads]
-// The first line is the speed at which the processor reads memory, as the other passes read it.
+// The first line is the speed at which the processor reads memory, as the other passes read it; the
+// second that of products whose operands stay in the first cache: what more threads of this machine
+// are worth where nothing is shared, which the efficiency of other passes is to be judged by.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 
 #include "base/thread_pool.h"
 #include "device/cpu/learn/cpu_learner.h"
+#include "device/cpu/learn/tile.h"
 #include "ml/bench_rows.h"
 #include "ml/gaussian_nb.h"
 #include "ml/kmeans.h"
@@ -44,15 +47,37 @@ void report(const char* pass, int threads, double time, const device::Matrix& x,
   std::fflush(stdout);
 }
 
+// Seconds for the products of so many rows with 64 columns, each thread's share being the same few
+// rows again and again.
+double products_alone(int threads, std::int64_t rows) {
+  constexpr std::int64_t kRows = 24, kCols = 64, kOutputs = 64;
+  base::ThreadPool pool(threads);
+  const auto& loops = device::cpu::choose_learn_kernels().f32;
+  return seconds([&] {
+    pool.parallel_for(threads, [&](std::int64_t, int) {
+      std::vector<float> x(kRows * kCols, 0.5f), out(kRows * kOutputs);
+      device::cpu::PackedPanels<float> panels(loops.lanes, loops.max_nv, kOutputs, kCols);
+      const std::vector<double> values(kOutputs * kCols, 0.25);
+      panels.pack(values.data(), 1.0, nullptr, 0);
+      const auto b = panels.view();
+      for (std::int64_t r = 0; r < rows / threads; r += kRows) {
+        loops.scores(x.data(), kCols, kRows, kCols, &b, out.data(), kOutputs);
+      }
+    });
+  });
+}
+
 void run(std::int64_t rows, int most) {
   constexpr int kClusters = 64, kClasses = 10, kGroups = 16;
   const ml::BenchRows<float> blobs(rows, 64, kClusters, 0.3);
+  const ml::BenchRows<float> noise(rows, 64, 1, 1.0);  // no clusters: bounds spare little
   const ml::BenchRows<float> wide(rows / 2, 128, kClasses, 0.3);
   const ml::BenchRows<float> bayes(rows, 64, kGroups, 1.0);
   std::vector<double> centers;
   for (std::int64_t i = 0; i < kClusters * 64; ++i) {
     centers.push_back(static_cast<double>(blobs.values[static_cast<std::size_t>(i)]));
   }
+  std::vector<double> start(noise.values.begin(), noise.values.begin() + kClusters * 64);
   std::vector<std::int32_t> labels(static_cast<std::size_t>(rows));
   std::vector<std::int32_t> binary(wide.group);
   for (std::int32_t& y : binary) y &= 1;
@@ -64,6 +89,8 @@ void run(std::int64_t rows, int most) {
     const auto learner = device::cpu::make_learner(threads);
     report("read", threads, seconds([&] { learner->find_not_finite(blobs.x); }), blobs.x, 0,
            ones[0]);
+    report("products alone", threads, products_alone(threads, blobs.x.rows), blobs.x,
+           products(blobs.x, 2 * kClusters), ones[7]);
     report("kmeans predict", threads, seconds([&] {
              learner->nearest(blobs.x, nullptr, centers.data(), kClusters, labels.data(), nullptr);
            }),
@@ -74,6 +101,14 @@ void run(std::int64_t rows, int most) {
     const auto passes = learner->kmeans(setup);
     report("kmeans lloyd", threads, seconds([&] { passes->assign(centers.data()); }), blobs.x,
            products(blobs.x, 2 * kClusters), ones[2]);
+    ml::KMeansOptions options;
+    options.clusters = kClusters;
+    options.max_iter = 10;
+    options.tol = 0;
+    report("kmeans fit, 10 iterations", threads, seconds([&] {
+             ml::kmeans_fit(*learner, noise.x, nullptr, start.data(), options, labels.data(), {});
+           }),
+           noise.x, products(noise.x, 2 * kClusters * 10), ones[8]);
     std::vector<double> count(kGroups), means(kGroups * 64), variances(kGroups * 64);
     report("gaussian_nb fit", threads, seconds([&] {
              std::fill(count.begin(), count.end(), 0.0);

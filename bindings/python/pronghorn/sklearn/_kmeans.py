@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from ..errors import InvalidArgument
 from ._calls import Invalid, Stay, methods, new_run, weights
 from ._matrix import FLOATS, ml, native, refuse_array_api, validated
 from ._rebound import rebound
@@ -154,13 +155,13 @@ def same_clusters(labels, others):
 # ---- of both k-means estimators, once fitted
 
 
-def _seen(self, X):
-    """X and the centres in X's dtype."""
+def _seen(self, X, *, finite=True):
+    """X and the centres in X's dtype. `finite`: look for NaN and infinity here."""
     check_is_fitted(self)
     refuse_array_api(X)
     X = validated(self, X, accept_sparse="csr", reset=False, dtype=FLOATS,
                   accept_large_sparse=False)
-    x = native(X)
+    x = native(X, finite=finite)
     return X, x, np.ascontiguousarray(self.cluster_centers_, dtype=X.dtype)
 
 
@@ -170,9 +171,12 @@ def labels_inertia(x, w, centers):
 
 
 def predict(self, X):
-    _, x, centers = _seen(self, X)
+    _, x, centers = _seen(self, X, finite=False)  # the pass itself finds what is not finite
     labels = np.empty(x.rows, np.int32)
-    ml.kmeans_predict(x, None, centers, labels, False, new_run())
+    try:
+        ml.kmeans_predict(x, None, centers, labels, False, new_run())
+    except InvalidArgument as error:
+        raise Invalid(str(error)) from None
     return labels
 
 

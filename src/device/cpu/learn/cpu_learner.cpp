@@ -81,7 +81,8 @@ constexpr int kShortGroups = 64;
 
 class CpuLearner final : public Learner {
  public:
-  explicit CpuLearner(int threads) : kernels_(choose_learn_kernels()), pool_(threads) {}
+  explicit CpuLearner(int threads)
+      : kernels_(choose_learn_kernels()), team_(threads), pool_(team_.pool()) {}
 
   std::int64_t find_not_finite(const Matrix& x) override {
     return with_type(x.dtype, [&](auto zero) { return find_of<decltype(zero)>(x); });
@@ -114,9 +115,9 @@ class CpuLearner final : public Learner {
   std::unique_ptr<LogisticPasses> logistic(const LogisticSetup& setup) override {
     return make_logistic_passes(setup, kernels_, pool_);
   }
-  void nearest(const Matrix& x, const double* weight, const double* centers, int clusters,
+  bool nearest(const Matrix& x, const double* weight, const double* centers, int clusters,
                std::int32_t* labels, double* inertia) override {
-    nearest_pass(x, weight, centers, clusters, labels, inertia, kernels_, pool_);
+    return nearest_pass(x, weight, centers, clusters, labels, inertia, kernels_, pool_);
   }
   void nearest_of(const Matrix& x, const double* weight, const std::int64_t* list,
                   std::int64_t count, const double* centers, int clusters, std::int32_t* labels,
@@ -324,7 +325,8 @@ class CpuLearner final : public Learner {
   }
 
   const LearnKernels& kernels_;
-  base::ThreadPool pool_;
+  base::BorrowedPool team_;
+  base::ThreadPool& pool_;
 };
 
 }  // namespace

@@ -11,7 +11,9 @@
 // row is passed over only where the two values differ by more than their errors together.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <mutex>
+#include <numeric>
 
 #include "device/cpu/learn/cpu_learner.h"
 #include "device/cpu/learn/tile.h"
@@ -30,25 +32,30 @@ class CpuKMeans final : public KMeansPasses {
         cols_(setup.x.cols),
         k_(setup.clusters),
         tile_(tile_rows<T>(cols_)),
-        slots_(rows_, tile_, 8 * k_ * cols_),
+        slots_(rows_, tile_, 8 * k_ * cols_, 128),
         panels_(loops_.lanes, loops_.max_nv, k_, cols_),
         shift_(setup.shift.begin(), setup.shift.end()),
         sums_(static_cast<std::size_t>(k_ * cols_)),
         weights_(static_cast<std::size_t>(k_)),
-        slot_sums_(static_cast<std::size_t>(slots_.count * k_ * cols_)),
+        slot_sums_(std::make_unique_for_overwrite<double[]>(
+            static_cast<std::size_t>(slots_.count * k_ * cols_))),
         slot_weights_(static_cast<std::size_t>(slots_.count * k_)),
         counts_(static_cast<std::size_t>(k_)),
         slot_counts_(slot_weights_.size()),
         changed_(static_cast<std::size_t>(slots_.count)) {
     labels_ = setup.labels;
     if (labels_ == nullptr) {
-      own_labels_.resize(static_cast<std::size_t>(rows_));
-      labels_ = own_labels_.data();
+      own_labels_ = std::make_unique_for_overwrite<std::int32_t[]>(static_cast<std::size_t>(rows_));
+      labels_ = own_labels_.get();
     }
-    std::fill_n(labels_, rows_, -1);
+    // Memory is first touched by all threads, which takes its pages in a fraction of the time.
+    pool_.parallel_for(slots_.count, [&](std::int64_t slot, int) {
+      std::fill(labels_ + slots_.begin(slot), labels_ + slots_.end(slot), -1);
+      std::fill_n(slot_sums_.get() + slot * k_ * cols_, k_ * cols_, 0.0);
+    });
     if (setup.bounds) {
-      upper_.resize(static_cast<std::size_t>(rows_));
-      lower_.resize(static_cast<std::size_t>(rows_));
+      upper_ = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(rows_));
+      lower_ = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(rows_));
     }
   }
 
@@ -65,22 +72,8 @@ class CpuKMeans final : public KMeansPasses {
       if (setup_.weight != nullptr) worker.count_weights();
     });
     bounds_hold_ = setup_.bounds;
-    std::fill(sums_.begin(), sums_.end(), 0.0);
-    std::fill(weights_.begin(), weights_.end(), 0.0);
-    std::fill(counts_.begin(), counts_.end(), 0);
-    std::int64_t changed = 0;
-    for (std::int64_t slot = 0; slot < slots_.count; ++slot) {
-      const double* sums = slot_sums_.data() + slot * k_ * cols_;
-      for (std::int64_t i = 0; i < k_ * cols_; ++i) sums_[static_cast<std::size_t>(i)] += sums[i];
-      for (std::int64_t c = 0; c < k_; ++c) {
-        const auto i = static_cast<std::size_t>(slot * k_ + c);
-        counts_[static_cast<std::size_t>(c)] += slot_counts_[i];
-        weights_[static_cast<std::size_t>(c)] +=
-            setup_.weight == nullptr ? static_cast<double>(slot_counts_[i]) : slot_weights_[i];
-      }
-      changed += changed_[static_cast<std::size_t>(slot)];
-    }
-    return changed;
+    add_up();
+    return std::accumulate(changed_.begin(), changed_.end(), std::int64_t{0});
   }
 
   const std::int32_t* labels() const override { return labels_; }
@@ -156,6 +149,30 @@ class CpuKMeans final : public KMeansPasses {
 
  private:
   static constexpr double kUnit = std::numeric_limits<T>::epsilon() / 2.0;
+
+  // The slots' sums in order; pages of them on all threads.
+  void add_up() {
+    constexpr std::int64_t kPage = 512;
+    const std::int64_t size = k_ * cols_;
+    pool_.parallel_for((size + kPage - 1) / kPage, [&](std::int64_t page, int) {
+      double* total = sums_.data() + page * kPage;
+      const std::int64_t count = std::min(kPage, size - page * kPage);
+      std::fill_n(total, count, 0.0);
+      for (std::int64_t slot = 0; slot < slots_.count; ++slot) {
+        const double* sums = slot_sums_.get() + slot * size + page * kPage;
+        for (std::int64_t i = 0; i < count; ++i) total[i] += sums[i];
+      }
+    });
+    std::fill(weights_.begin(), weights_.end(), 0.0);
+    std::fill(counts_.begin(), counts_.end(), 0);
+    for (std::size_t i = 0; i < slot_counts_.size();) {
+      for (std::size_t c = 0; c < counts_.size(); ++c, ++i) {
+        counts_[c] += slot_counts_[i];
+        weights_[c] +=
+            setup_.weight == nullptr ? static_cast<double>(slot_counts_[i]) : slot_weights_[i];
+      }
+    }
+  }
 
   const T* shift() const { return shift_.empty() ? nullptr : shift_.data(); }
 
@@ -246,7 +263,7 @@ class CpuKMeans final : public KMeansPasses {
         from_[i] = of_.labels_[row + r];
         list_[i] = row + r;
       }
-      if (of_.setup_.bounds) set_bounds(rows, of_.upper_.data() + row, of_.lower_.data() + row);
+      if (of_.setup_.bounds) set_bounds(rows, of_.upper_.get() + row, of_.lower_.get() + row);
       commit(tile, rows);
     }
 
@@ -361,7 +378,7 @@ class CpuKMeans final : public KMeansPasses {
       of_.changed_[static_cast<std::size_t>(slot_)] += changed;
       of_.loops_.move_rows(tile.x, tile.ld, rows, of_.cols_, index_.data(), from_.data(),
                            given == nullptr ? nullptr : weight_.data(),
-                           of_.slot_sums_.data() + slot_ * of_.k_ * of_.cols_);
+                           of_.slot_sums_.get() + slot_ * of_.k_ * of_.cols_);
     }
 
     CpuKMeans& of_;
@@ -381,9 +398,11 @@ class CpuKMeans final : public KMeansPasses {
   PackedPanels<T> panels_;
   std::vector<T> shift_;
   std::int32_t* labels_ = nullptr;
-  std::vector<std::int32_t> own_labels_;
-  std::vector<T> upper_, lower_;
-  std::vector<double> sums_, weights_, slot_sums_, slot_weights_;
+  std::unique_ptr<std::int32_t[]> own_labels_;
+  std::unique_ptr<T[]> upper_, lower_;
+  std::vector<double> sums_, weights_;
+  std::unique_ptr<double[]> slot_sums_;
+  std::vector<double> slot_weights_;
   std::vector<std::int64_t> counts_, slot_counts_, changed_;
   // For the bounds: centres as T, their squared norms, what the last move did.
   std::vector<T> centers_t_, norms_, move_, half_;

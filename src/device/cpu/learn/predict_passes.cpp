@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/cpu/learn/predict_passes.h"
 
+#include <atomic>
 #include <cmath>
+#include <numeric>
 
 #include "device/cpu/learn/sparse.h"
 #include "device/cpu/learn/tile.h"
@@ -257,23 +259,27 @@ PackedPanels<T> pack_points(const double* points, std::int64_t count, std::int64
 }
 
 // Nearest centres of the tiles that read(reader, first, rows) gives; then done(tile, first, rows,
-// labels) is called for each, one call at a time for each thread.
+// labels) is called for each, one call at a time for each thread. False where the least value of a
+// row is not finite: every value that is not makes all its row's so, and large ones may.
 template <class T, class Read, class Done>
-void nearest_tiles(const Matrix& x, std::int64_t count, const double* centers, int clusters,
+bool nearest_tiles(const Matrix& x, std::int64_t count, const double* centers, int clusters,
                    std::int32_t* labels, const LearnLoops<T>& loops, base::ThreadPool& pool,
                    Read&& read, Done&& done) {
   const PackedPanels<T> panels = pack_points(centers, clusters, x.cols, loops);
   const Panels<T> b = panels.view();
   const std::int64_t tile = tile_rows<T>(x.cols);
   auto reader = readers<T>(x, loops, pool.size());
+  std::atomic<bool> finite{true};
   for_tiles(count, tile, pool, [&](std::int64_t first, std::int64_t rows, int thread) {
     const Tile<T> in = read(reader[static_cast<std::size_t>(thread)], first, rows);
     std::vector<T> best(static_cast<std::size_t>(rows));
     std::vector<std::int32_t> found(labels == nullptr ? best.size() : 0);
     std::int32_t* to = labels == nullptr ? found.data() : labels + first;
     loops.nearest(in.x, in.ld, rows, x.cols, &b, best.data(), nullptr, to);
+    if (!loops.finite(best.data(), rows)) finite = false;
     done(in, first, rows, to);
   });
+  return finite;
 }
 
 // Squared distances of a tile's rows to the centres of their labels, by differences.
@@ -295,16 +301,16 @@ double tile_inertia(const Tile<T>& tile, std::int64_t rows, std::int64_t cols,
 
 }  // namespace
 
-void nearest_pass(const Matrix& x, const double* weight, const double* centers, int clusters,
+bool nearest_pass(const Matrix& x, const double* weight, const double* centers, int clusters,
                   std::int32_t* labels, double* inertia, const LearnKernels& kernels,
                   base::ThreadPool& pool) {
-  with_type(x.dtype, [&](auto zero) {
+  return with_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const LearnLoops<T>& loops = loops_of<T>(kernels);
     const std::vector<T> points(centers, centers + std::int64_t{clusters} * x.cols);
     const std::int64_t tile = tile_rows<T>(x.cols);
     std::vector<double> parts(static_cast<std::size_t>((x.rows + tile - 1) / tile));
-    nearest_tiles<T>(
+    const bool finite = nearest_tiles<T>(
         x, x.rows, centers, clusters, labels, loops, pool,
         [](TileReader<T>& reader, std::int64_t first, std::int64_t rows) {
           return reader.load(first, rows);
@@ -315,9 +321,8 @@ void nearest_pass(const Matrix& x, const double* weight, const double* centers, 
               in, rows, x.cols, points, found, loops,
               [&](std::int64_t r) { return weight == nullptr ? 1.0 : weight[first + r]; });
         });
-    if (inertia == nullptr) return;
-    *inertia = 0;
-    for (const double part : parts) *inertia += part;
+    if (inertia != nullptr) *inertia = std::accumulate(parts.begin(), parts.end(), 0.0);
+    return finite;
   });
 }
 

@@ -14,7 +14,7 @@ void joint_pass(const Matrix& x, const double* coef, const double* bias, int out
 void gauss_pass(const Matrix& x, const double* bias, const double* mean, const double* scale,
                 int classes, Output output, void* out, const LearnKernels& kernels,
                 base::ThreadPool& pool);
-void nearest_pass(const Matrix& x, const double* weight, const double* centers, int clusters,
+bool nearest_pass(const Matrix& x, const double* weight, const double* centers, int clusters,
                   std::int32_t* labels, double* inertia, const LearnKernels& kernels,
                   base::ThreadPool& pool);
 void nearest_list_pass(const Matrix& x, const double* weight, const std::int64_t* list,

@@ -173,11 +173,14 @@ class PackedPanels {
 // Contiguous ranges of rows whose sums are kept apart and added up in order: as many as `rows` and
 // the size of one sum suggest, never as many as there happen to be threads.
 struct Slots {
-  Slots(std::int64_t row_count, std::int64_t tile, std::int64_t sum_bytes) : rows(row_count) {
+  // `most`: the more, the more evenly threads of unequal speed end together, and the more there is
+  // to add up.
+  Slots(std::int64_t row_count, std::int64_t tile, std::int64_t sum_bytes, std::int64_t most = 64)
+      : rows(row_count) {
     const std::int64_t tiles = std::max<std::int64_t>((rows + tile - 1) / tile, 1);
     const std::int64_t by_memory =
         std::max<std::int64_t>((64 << 20) / std::max<std::int64_t>(sum_bytes, 1), 4);
-    count = std::min({tiles, by_memory, std::int64_t{64}});
+    count = std::min({tiles, by_memory, most});
     per_slot = (tiles + count - 1) / count * tile;
     count = std::max<std::int64_t>((rows + per_slot - 1) / per_slot, 1);
   }

@@ -45,9 +45,11 @@ class CudaLearner final : public Learner {
     return make_logistic_passes(team_, hold(setup.x), setup);
   }
 
-  void nearest(const Matrix& x, const double* weight, const double* centers, int clusters,
+  bool nearest(const Matrix& x, const double* weight, const double* centers, int clusters,
                std::int32_t* labels, double* inertia) override {
+    if (find_not_finite(x) >= 0) return false;
     nearest_in(*hold(x), weight, centers, clusters, labels, inertia, nullptr, nullptr);
+    return true;
   }
   void nearest_of(const Matrix& x, const double* weight, const std::int64_t* list,
                   std::int64_t count, const double* centers, int clusters, std::int32_t* labels,
