@@ -47,6 +47,9 @@ void refuse_training(const Json& kwargs, const std::string& what) {
   }
 }
 
+constexpr const char* kAccepted =
+    "tensors of layers are supported, and + - * / with a number or one for each channel";
+
 // Wires of Keras 2: [ref, ref, ...], nested lists, or a lone ref. Of Keras 3: tensors by their
 // keras_history, in lists.
 void collect_refs(const Json& json, const std::string& what, int depth, std::vector<Ref>& refs) {
@@ -57,6 +60,11 @@ void collect_refs(const Json& json, const std::string& what, int depth, std::vec
   } else if (json.is_array()) {
     for (const Json& part : json) collect_refs(part, what, depth + 1, refs);
   } else if (json.is_object() && json.contains("class_name")) {
+    const Json& name = json["class_name"];
+    if (name == "__tensor__" || name == "__numpy__" || name == "__ellipsis__" ||
+        name == "__slice__") {
+      fail(Status::kUnsupported, "{}: an input is a constant or a slice; {}", what, kAccepted);
+    }
     const Json* config = json.contains("config") ? &json["config"] : nullptr;
     if (json["class_name"] != "__keras_tensor__" || config == nullptr || !config->is_object() ||
         !config->contains("keras_history") || !is_ref((*config)["keras_history"])) {
@@ -66,13 +74,18 @@ void collect_refs(const Json& json, const std::string& what, int depth, std::vec
   } else if (json.is_object()) {
     for (const auto& [key, part] : json.items()) collect_refs(part, what, depth + 1, refs);
   } else if (!json.is_null()) {
-    fail(Status::kUnsupported, "{}: an input is a constant; tensors of layers are supported", what);
+    fail(Status::kUnsupported, "{}: an input is a constant; {}", what, kAccepted);
   }
 }
 
+// Keras 3 writes training=True for these unless told otherwise, and leaves it out in inference.
+bool trains_by_default(const std::string& class_name) {
+  return class_name.starts_with("Random") || class_name == "Resizing" || class_name == "CenterCrop";
+}
+
 // Keyword arguments of a Keras 3 call may carry tensors (masks), which no supported layer takes.
-void refuse_tensors(const Json& kwargs, const std::string& what) {
-  refuse_training(kwargs, what);
+void refuse_tensors(const Json& kwargs, const std::string& class_name, const std::string& what) {
+  if (!trains_by_default(class_name)) refuse_training(kwargs, what);
   if (!kwargs.is_object()) return;
   for (const auto& [key, value] : kwargs.items()) {
     if (value.is_object() && value.contains("class_name")) {
@@ -81,20 +94,80 @@ void refuse_tensors(const Json& kwargs, const std::string& what) {
   }
 }
 
-std::vector<std::vector<Ref>> read_calls(const Json& nodes, const std::string& what) {
+std::vector<std::vector<Ref>> read_calls(const Json& nodes, const std::string& class_name,
+                                         const std::string& what) {
   if (!nodes.is_array()) fail(Status::kCorrupt, "{}: inbound_nodes must be a list", what);
   std::vector<std::vector<Ref>> calls;
   for (const Json& node : nodes) {
     std::vector<Ref> refs;
     if (node.is_object() && node.contains("args")) {
       collect_refs(node["args"], what, 0, refs);
-      if (node.contains("kwargs")) refuse_tensors(node["kwargs"], what);
+      if (node.contains("kwargs")) refuse_tensors(node["kwargs"], class_name, what);
     } else {
       collect_refs(node, what, 0, refs);
     }
     calls.push_back(std::move(refs));
   }
   return calls;
+}
+
+// The numbers of a constant operand: of one, or of an array of which only the last axis is longer
+// than 1. Empty when `json` is anything else.
+std::vector<double> constant_operand(const Json& json) {
+  if (json.is_number()) return {json.get<double>()};
+  if (!json.is_object() || !json.contains("config") || !json["config"].is_object() ||
+      (json.value("class_name", Json()) != "__tensor__" &&
+       json.value("class_name", Json()) != "__numpy__")) {
+    return {};
+  }
+  if (!json["config"].contains("value")) return {};
+  const Json* value = &json["config"]["value"];
+  while (value->is_array() && value->size() == 1 && (*value)[0].is_array()) value = &(*value)[0];
+  if (value->is_number()) return {value->get<double>()};
+  std::vector<double> numbers;
+  if (!value->is_array()) return {};
+  for (const Json& number : *value) {
+    if (!number.is_number()) return {};
+    numbers.push_back(number.get<double>());
+  }
+  return numbers;
+}
+
+// Arithmetic of a tensor and a constant, as `preprocess_input(inputs)` writes it, is a Rescaling.
+// False when `json` is no such thing.
+bool read_arithmetic(const Json& json, const std::string& what, Layer& layer) {
+  if (json.value("module", Json()) != "keras.src.ops.numpy" || !json.contains("inbound_nodes")) {
+    return false;
+  }
+  const Json& nodes = json["inbound_nodes"];
+  if (!nodes.is_array() || nodes.size() != 1 || !nodes[0].is_object() ||
+      !nodes[0].contains("args") || !nodes[0]["args"].is_array() || nodes[0]["args"].size() != 2) {
+    return false;
+  }
+  const Json& args = nodes[0]["args"];
+  const bool constant_first = !constant_operand(args[0]).empty();
+  std::vector<double> scale = constant_operand(args[constant_first ? 0 : 1]);
+  if (scale.empty()) return false;
+  std::vector<double> offset = {0};
+  const std::string op = layer.class_name;
+  if ((op == "TrueDivide" || op == "Divide") && !constant_first) {
+    for (double& s : scale) s = 1 / s;
+  } else if (op == "Add" || op == "Subtract") {
+    offset = std::move(scale);
+    scale = {op == "Subtract" && constant_first ? -1.0 : 1.0};
+    if (op == "Subtract" && !constant_first) {
+      for (double& o : offset) o = -o;
+    }
+  } else if (op != "Multiply") {
+    return false;
+  }
+  std::vector<Ref> refs;
+  collect_refs(args[constant_first ? 1 : 0], what, 0, refs);
+  if (refs.size() != 1) return false;
+  layer.class_name = "Rescaling";
+  layer.config = {{"name", layer.name}, {"scale", scale}, {"offset", offset}};
+  layer.calls = {refs};
+  return true;
 }
 
 bool is_model_class(const std::string& name) {
@@ -167,7 +240,9 @@ Model read_functional(const Json& config, const std::string& file, int depth) {
   for (const Json& json : config["layers"]) {
     Layer layer = read_layer(json, file, depth);
     const std::string layer_what = fmt::format("{}: layer {}", file, layer.name);
-    if (json.contains("inbound_nodes")) layer.calls = read_calls(json["inbound_nodes"], layer_what);
+    if (!read_arithmetic(json, layer_what, layer) && json.contains("inbound_nodes")) {
+      layer.calls = read_calls(json["inbound_nodes"], layer.class_name, layer_what);
+    }
     model.layers.push_back(std::move(layer));
   }
   collect_refs(config["input_layers"], what, 0, model.inputs);

@@ -6,10 +6,13 @@ import threading
 import numpy as np
 import pytest
 
-from pronghorn import errors, hook
+from pronghorn import Session, errors, hook
+from pronghorn.hook import twin
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
+
+from pronghorn.hook.frameworks import keras_export  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +175,54 @@ def test_wrong_shapes_raise_what_keras_raises(x):
         model.predict(x, verbose=0)
         with pytest.raises(type(expected.value)):
             model.predict(bad, verbose=0)
+
+
+def test_loaded_models_are_compiled_as_ever(x, tmp_path):
+    model = network()
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.compiled
+    labels = np.arange(96) % 4
+    np.testing.assert_allclose(loaded.evaluate(x[:32], labels[:32], verbose=0),
+                               plain(loaded.evaluate, x[:32], labels[:32], verbose=0), atol=1e-5)
+
+
+def test_random_layers_are_left_out_where_keras_leaves_them_out(x):
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((12, 12, 3))
+    features = layers.Conv2D(8, 3, activation="relu")(layers.RandomFlip("horizontal")(inputs))
+    model = keras.Model(inputs, layers.Dense(4)(layers.Flatten()(features)))
+    expected = plain(model.predict, x, verbose=0)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=0.05)
+    assert places("predict") == {("original", "calibrating"): 32, ("cpu", ""): 64}
+    if keras.backend.backend() == "torch":
+        return  # PyTorch records gradients unless told otherwise: calls stay on the original
+    model(x, training=False)
+    assert places("__call__") == {("cpu", ""): 96}
+    model(x)  # Keras flips here
+    assert places("__call__") == {
+        ("cpu", ""): 96, ("original", "layer random_flip is random unless training=False is given"): 96}
+
+
+@pytest.mark.parametrize("preprocess", [
+    keras.applications.mobilenet_v2.preprocess_input, keras.applications.densenet.preprocess_input,
+    lambda p: 1.0 - p / 255, lambda p: 2 * p + 1,
+    lambda p: layers.Conv2D(4, 3)(p / 255) * np.array([1, 2, 3, 4], np.float32) - 1,
+], ids=["tf", "torch", "constant first", "times", "behind a layer"])
+def test_arithmetic_with_constants_is_part_of_the_model(preprocess):
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((12, 12, 3))
+    features = layers.Conv2D(8, 3, activation="relu")(preprocess(inputs))
+    model = keras.Model(inputs, layers.Dense(4)(layers.GlobalAveragePooling2D()(features)))
+    pixels = np.random.default_rng(2).uniform(0, 255, (48, 12, 12, 3)).astype(np.float32)
+    expected = plain(model.predict, pixels, verbose=0)
+    graph = keras_export.import_model(keras, model, (12, 12, 3))
+    rows = twin.prepared(pixels, twin.facts_of(graph, [[4]]))
+    found = Session(graph).run(rows).reshape(48, 4)
+    np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())
+    model.predict(pixels, verbose=0)
+    assert places("predict") == {("original", "calibrating"): 32, ("cpu", ""): 16}
 
 
 def test_training_true_and_symbolic_calls_are_not_taken(x):

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn")
+pytest.importorskip("sklearn", minversion="1.9")
 
 import scipy.sparse as sp  # noqa: E402
 from sklearn import cluster, linear_model, naive_bayes  # noqa: E402

@@ -259,6 +259,15 @@ class Scores:
         return pythonify(self._model._get_metrics_result_or_logs(self._logs))
 
 
+def random_layer(model: Any) -> str:
+    """A reason when a call that does not say training=False changes its rows at random: Keras
+    calls augmenting layers with training=True unless the outermost call says otherwise."""
+    for layer in model._flatten_layers():
+        if type(layer).__name__.startswith("Random"):
+            return f"layer {layer.name} is random unless training=False is given"
+    return ""
+
+
 def extra_losses(model: Any) -> str:
     """A reason when the loss depends on more than the outputs."""
     for layer in model._flatten_layers():

@@ -43,7 +43,9 @@ class Doors:
         patch(model, "evaluate", self._evaluate)
         patch(model, "__call__", self._call)
         for name in ("fit", "train_on_batch", "load_weights", "compile", "quantize"):
-            patch(model, name, self._changes)
+            # Where it is defined: load_model compiles no model whose class has a compile of its own.
+            owner = next((c for c in model.__mro__ if name in vars(c)), model)
+            patch(owner, name, self._changes)
         patch(self.keras.Variable, "assign", watch_assignments)
         self.hook.profiles.append(self.tracker.profile)
 
@@ -157,6 +159,8 @@ class Doors:
                 return original(model, *args, **kwargs)
 
             tracked = self.tracker.of(model)
+            if not why_not and kwargs.get("training") is None:
+                why_not = tracked.random
             if why_not:
                 return self._original(tracked, "__call__", whole, keras_data.row_count, why_not,
                                       forbidden=False)

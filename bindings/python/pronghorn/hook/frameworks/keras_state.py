@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import threading
 import time
@@ -68,6 +69,11 @@ class Tracked:
     @property
     def model(self) -> Any:
         return self._ref()
+
+    @functools.cached_property
+    def random(self) -> str:
+        """Why the original answers calls that do not say training=False; "" when it need not."""
+        return keras_data.random_layer(self.model)
 
     def _forget(self) -> None:
         """Back to new: nothing is known of weights that have changed."""
