@@ -260,6 +260,8 @@ ServerSearch search_server_rate(SystemUnderTest& system, LoadSettings settings, 
   constexpr double kClose = 1.03;  // of the rates that enclose the answer
   constexpr int kMostSteps = 12;   // each way; a factor of 4,096
   constexpr int kMostConfirmations = 5;
+  // A confirmation of minutes that fails costs as much as all probes: the next one is well below.
+  const double lower = settings.min_seconds >= 60 ? 0.8 : 0.98;
   ServerSearch search;
   LoadSettings probe = settings;
   probe.min_seconds = probe_seconds;
@@ -287,7 +289,7 @@ ServerSearch search_server_rate(SystemUnderTest& system, LoadSettings settings, 
     probe.rate = std::sqrt(low * high);
     (sustains(probe) ? low : high) = probe.rate;
   }
-  for (int i = 0; low > 0 && i < kMostConfirmations && !cancelled(); ++i, low *= 0.98) {
+  for (int i = 0; low > 0 && i < kMostConfirmations && !cancelled(); ++i, low *= lower) {
     settings.rate = low;
     if (sustains(settings)) break;
     // The bound was kept, the time was not enough: at a lower rate as many queries take longer

@@ -88,7 +88,8 @@ std::int64_t early_stopping_least(double quantile);
 
 // Which rate a Server run can sustain: doubles or halves from `first_rate` until the verdict
 // changes, then halves the interval until it is within 3 %, then confirms with the full settings,
-// lower by 2 % each time that fails. `tried` sees every run.
+// lower by 2 % each time that fails (by 20 % where they ask for a minute or more). `tried` sees
+// every run.
 struct ServerSearch {
   LoadResult best;  // of the confirmed rate; not valid when no rate was
   std::vector<LoadResult> tried;

@@ -52,8 +52,10 @@ ordered_json measure_scenarios(const Bench& bench, const ScenarioOptions& option
            .queued = scenario == Scenario::kServer});
       ordered_json entry;
       if (scenario == Scenario::kServer) {
-        ServerSearch search = search_server_rate(system, settings, rate / 4,
-                                                 std::max(0.5, bench.seconds / 3), nullptr);
+        const double probe_seconds =
+            options.official ? settings.min_seconds / 30 : std::max(0.5, bench.seconds / 3);
+        ServerSearch search =
+            search_server_rate(system, settings, rate / 4, probe_seconds, nullptr);
         entry = to_json(search.best, kind);
         entry["search"] = ordered_json::array();
         for (const LoadResult& tried : search.tried) {

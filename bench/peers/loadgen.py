@@ -18,6 +18,12 @@ in turn        LoadGen and `pronghorn bench` run one after the other, who comes 
                because the machine does not repeat its latencies that well, or there are fewer than
                the six pairs that such an interval takes.
 
+`--scenario ServerPeak` compares searches: LoadGen's FindPeakPerformance and `pronghorn bench --scenario
+server` look for the highest rate that keeps one latency bound at the p99, in turn. LoadGen doubles its
+rate, then halves the interval, each rate judged by the plain quantile of one short run; ours does the same
+with runs as long and then asks a run of three times that length, with early stopping, to confirm it.
+The rates before the confirmation are compared, with an interval as above.
+
 `--require 0.03` sets the limit. It fails when a ratio of the same queries is further than that from 1,
 when a verdict on the same queries is another, or when runs in turn differ.
 `--rules FILE` compares the settings of a stored `pronghorn bench --official` run with those that
@@ -51,6 +57,7 @@ METRICS = {"SingleStream": ["p90 ms, early stopping", "p50 ms"],
            "Server": ["p90 ms", "p50 ms"], "Offline": ["samples/s"]}
 SERVER_RATE = 0.5  # in turn; of what one query after the other gives
 VERDICT_RATES = (0.3, 0.6, 0.9, 1.2)
+PEAK = "highest rate, queries/s"
 
 
 def discards(queries, quantile, risk=0.01):
@@ -218,6 +225,72 @@ def run_ours(program, model, width, scenario, seconds, threads, batch, arrivals=
     return result
 
 
+def loadgen_peak(session, pixels, seconds, first_rate, bound):
+    """FindPeakPerformance of the scenario Server. It has to keep the bound at `first_rate`."""
+    settings = settings_of("Server", seconds, first_rate, bound, 0)
+    settings.mode = lg.TestMode.FindPeakPerformance
+    settings.server_target_latency_percentile = 0.99
+    settings.min_query_count = 1
+    settings.server_find_peak_qps_boundary_step_size = 1
+    # Digits after the point of its answer, which may be negative there: the interval ends at 1 query/s.
+    settings.server_find_peak_qps_decimals_of_precision = 0
+    with tempfile.TemporaryDirectory() as folder:
+        output = lg.LogOutputSettings()
+        output.outdir = folder
+        output.copy_summary_to_stdout = False
+        logs = lg.LogSettings()
+        logs.log_output = output
+        logs.enable_trace = False
+        system = System(session, pixels, 1)
+        sut, qsl = (lg.ConstructSUT(system.queue, lambda: None),
+                    lg.ConstructQSL(SAMPLES, SAMPLES, lambda _: None, lambda _: None))
+        lg.StartTestWithLogSettings(sut, qsl, settings, logs)
+        lg.DestroyQSL(qsl)
+        lg.DestroySUT(sut)
+        detail = (pathlib.Path(folder) / "mlperf_log_detail.txt").read_text()
+    found = re.search(r"Found peak performance field: ([\d.]+)", detail)
+    if system.failed or found is None:
+        said = re.findall(r"FindPeakPerformance[^\n\"]*", detail)
+        sys.exit(f"LoadGen found no peak from {first_rate:.1f} queries/s on: {system.failed[:1] or said[-1:]}")
+    return {PEAK: float(found.group(1))}
+
+
+def our_peak(args, model, width, seconds, bound):
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "out.json"
+        subprocess.run([args.program, "bench", "--model", str(model), "--kind", "device", "--batch", "1",
+                        "--resize", f"direct:{width}", "--repeats", "1", "--scenario", "server",
+                        "--latency-bound", str(1e3 * bound), "--seconds", str(3 * seconds),
+                        "--most-seconds", "0.1", "--threads", str(args.threads), "--no-report",
+                        "--json", str(out)],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        report = json.loads(out.read_text())
+    entry = report["scenarios"][0]
+    # The probes, without the runs that confirm, which have other rates or more queries.
+    kept = [t["rate"] for t in entry["search"] if t["kept"]]
+    if not kept:
+        sys.exit(f"pronghorn bench found no rate within {1e3 * bound:.1f} ms")
+    return {PEAK: max(kept), "confirmed": entry["settings"]["rate"], "verdict": entry["verdict"],
+            "machine": report["machine"]}
+
+
+def compare_peaks(args, model, session, pixels):
+    session.run(pixels[:1])
+    each = min(timed(session, pixels[:1]) for _ in range(20))
+    bound = 8 * each
+    theirs, ours = [], []
+    for number in range(args.rounds):
+        turns = [lambda: theirs.append(loadgen_peak(session, pixels, args.seconds, 0.25 / each, bound)),
+                 lambda: ours.append(our_peak(args, model, pixels.shape[1], args.seconds, bound))]
+        for turn in turns if number % 2 == 0 else reversed(turns):
+            turn()
+    return {"scenario": "ServerPeak", "width": pixels.shape[1], "rounds": args.rounds,
+            "latency_bound_ms": 1e3 * bound, "quantile": 0.99, "same_queries": {},
+            "in_turn": [in_turn(PEAK, theirs, ours, args.require or 0.03)],
+            "confirmed": [o["confirmed"] for o in ours],
+            "verdicts": [o["verdict"] for o in ours]}, ours[0]["machine"]
+
+
 def spread(values):
     return max(values) / min(values) - 1
 
@@ -383,14 +456,15 @@ def main():
     parser.add_argument("--classes", type=int)
     parser.add_argument("--width", type=int, default=224, help="of the model's images")
     parser.add_argument("--multistream-width", type=int, default=64,
-                        help="of MultiStream's: 662 queries of 8 are asked of each run")
+                        help="of MultiStream's and ServerPeak's: 662 queries of 8, and of 1, are asked")
     parser.add_argument("--program", default=str(ROOT / "build" / "pronghorn"))
     parser.add_argument("--library", default=str(ROOT / "build" / "libpronghorn.so"))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--batch", type=int, default=8, help="of Offline")
     parser.add_argument("--seconds", type=float, default=4, help="of each run, at least")
     parser.add_argument("--rounds", type=int, default=6, help="pairs of runs")
-    parser.add_argument("--scenario", default="SingleStream,MultiStream,Server,Offline")
+    parser.add_argument("--scenario", default="SingleStream,MultiStream,Server,Offline",
+                        help="also ServerPeak")
     parser.add_argument("--require", type=float, help="largest distance of a ratio from 1")
     parser.add_argument("--rules", type=pathlib.Path, help="JSON of an --official run; nothing is timed")
     parser.add_argument("--out", type=pathlib.Path)
@@ -403,12 +477,14 @@ def main():
     rows, machine = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for scenario in args.scenario.split(","):
-            width = args.multistream_width if scenario == "MultiStream" else args.width
+            small = scenario in ("MultiStream", "ServerPeak")
+            width = args.multistream_width if small else args.width
             model = args.model if width == args.width else smaller(args.model, width, folder)
             session = pronghorn_abi.Session(args.library, model, args.classes, "cpu", args.threads)
             pixels = np.random.default_rng(1).integers(0, 256, (SAMPLES, width, width, 3),
                                                        dtype=np.uint8)
-            row, machine = compare(args, scenario, model, session, pixels)
+            row, machine = (compare_peaks(args, model, session, pixels) if scenario == "ServerPeak" else
+                            compare(args, scenario, model, session, pixels))
             rows.append(row)
             show(row)
     wrong = list(problems(rows, args.require)) if args.require is not None else []
