@@ -108,6 +108,8 @@ class CudaLearner final : public Learner {
         check(launch_closest(x.dtype, job, small_[g].as<double>(), closest_[g].as<double>(),
                              gpu.stream.get()),
               "distances to a centre");
+      });
+      for_shares(*resident, [&](std::size_t g, const Gpu&, const RowJob& job) {
         download(*team_, g, closest_[g].as<void>(), job.rows * 8,
                  closest + resident->shares[g].begin);
       });
@@ -116,21 +118,24 @@ class CudaLearner final : public Learner {
     std::vector<GpuArray> weights;
     if (weight != nullptr) upload_rows(*team_, resident->shares, weight, 8, weights);
     std::fill_n(sums, count, 0.0);
+    constexpr std::int64_t kTotals = kPotentialParts * 32;  // doubles before the totals
+    std::vector<GpuArray> partial(team_->gpus.size());
     for (int from = 0; from < count; from += 32) {
       const int some = std::min(32, count - from);
       const auto points =
           pack_rows<double>(candidates + from * x.cols, some, x.cols, resident->cols);
       for_shares(*resident, [&](std::size_t g, const Gpu& gpu, RowJob job) {
         if (weight != nullptr) job.weight = weights[g].as<double>();
-        GpuArray partial((kPotentialParts + 1) * 32 * 8);
-        double* const total = partial.as<double>() + kPotentialParts * 32;
+        partial[g].reserve((kTotals + 32) * 8);
         send(gpu, points, small_[g]);
-        check(
-            launch_potentials(x.dtype, job, small_[g].as<double>(), some, closest_[g].as<double>(),
-                              partial.as<double>(), total, gpu.stream.get()),
-            "potentials of centres");
+        check(launch_potentials(x.dtype, job, small_[g].as<double>(), some,
+                                closest_[g].as<double>(), partial[g].as<double>(),
+                                partial[g].as<double>() + kTotals, gpu.stream.get()),
+              "potentials of centres");
+      });
+      for_shares(*resident, [&](std::size_t g, const Gpu& gpu, const RowJob&) {
         std::vector<double> found(32);
-        receive(gpu, total, found);
+        receive(gpu, partial[g].as<double>() + kTotals, found);
         for (int c = 0; c < some; ++c) sums[from + c] += found[static_cast<std::size_t>(c)];
       });
     }
@@ -206,37 +211,50 @@ class CudaLearner final : public Learner {
   }
 
   // Calls body(share, rows, memory for `width` bytes a row) for pieces of the rows that need
-  // `scratch` bytes a row, and brings what it leaves to `out`: what is narrow all at once, so that
-  // the GPU does not wait between pieces and all threads copy.
+  // `scratch` bytes a row, all GPUs at once, and brings what it leaves to `out`: what is narrow
+  // when all is done, so that the GPU does not wait between pieces and all threads copy.
   template <class Body>
   void for_pieces(const Resident& x, std::int64_t scratch, std::int64_t width, void* out,
                   Body&& body) {
     const std::int64_t each = std::max<std::int64_t>(kPieceBytes / scratch, 1);
     const bool narrow = width <= kNarrow;
+    std::vector<GpuArray> results(x.shares.size());
+    const auto bring = [&](std::size_t g, std::int64_t first, std::int64_t rows) {
+      download(*team_, g, results[g].as<std::byte>(), rows * width,
+               static_cast<std::byte*>(out) + (x.shares[g].begin + first) * width);
+    };
+    std::int64_t most = 0;
     for_shares(x, [&](std::size_t g, const Gpu&, const RowJob& all) {
-      std::byte* to = static_cast<std::byte*>(out) + x.shares[g].begin * width;
-      const GpuArray results((narrow ? all.rows : std::min(each, all.rows)) * width);
-      for (std::int64_t first = 0; first < all.rows; first += each) {
-        RowJob rows = all;
-        rows.rows = std::min(each, all.rows - first);
-        rows.x = static_cast<const std::byte*>(all.x) + first * all.ld * x.matrix.element_size();
-        std::byte* from = results.as<std::byte>() + (narrow ? first * width : 0);
-        body(g, rows, from);
-        if (!narrow) download(*team_, g, from, rows.rows * width, to + first * width);
-      }
-      if (narrow) download(*team_, g, results.as<void>(), all.rows * width, to);
+      results[g] = GpuArray((narrow ? all.rows : std::min(each, all.rows)) * width);
+      most = std::max(most, all.rows);
     });
+    for (std::int64_t first = 0; first < most; first += each) {
+      for_shares(x, [&](std::size_t g, const Gpu&, RowJob rows) {
+        rows.rows = std::min(each, rows.rows - first);
+        if (rows.rows <= 0) return;
+        rows.x = static_cast<const std::byte*>(rows.x) + first * rows.ld * x.matrix.element_size();
+        body(g, rows, results[g].as<std::byte>() + (narrow ? first * width : 0));
+      });
+      if (narrow) continue;
+      for_shares(x, [&](std::size_t g, const Gpu&, const RowJob& all) {
+        if (all.rows > first) bring(g, first, std::min(each, all.rows - first));
+      });
+    }
+    if (!narrow) return;
+    for_shares(x, [&](std::size_t g, const Gpu&, const RowJob& all) { bring(g, 0, all.rows); });
   }
 
   std::int64_t find(const Matrix& x, bool negative) {
     const auto resident = hold(x);
     std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+    std::vector<std::uint64_t> entry{least};
     for_shares(*resident, [&](std::size_t g, const Gpu& gpu, const RowJob& job) {
-      std::vector<std::uint64_t> entry{std::numeric_limits<std::uint64_t>::max()};
       send(gpu, entry, small_[g]);
       check(launch_find(x.dtype, job, negative, resident->shares[g].begin, static_cast<int>(x.cols),
                         small_[g].as<unsigned long long>(), gpu.stream.get()),
             "search of the data");
+    });
+    for_shares(*resident, [&](std::size_t g, const Gpu& gpu, const RowJob&) {
       receive(gpu, small_[g].as<void>(), entry);
       least = std::min(least, entry[0]);
     });
@@ -304,6 +322,9 @@ class CudaLearner final : public Learner {
     });
   }
 
+  struct NearestMemory {
+    GpuArray b, bias, points, open, found, distances, partial, sum;
+  };
   // weights and sums: null, or what the rows' sums are added to.
   void nearest_in(const Resident& x, const double* weight, const double* centers, int clusters,
                   std::int32_t* labels, double* inertia, double* weights, double* sums) {
@@ -327,29 +348,37 @@ class CudaLearner final : public Learner {
           pack_bias<T>(norms.data(), clusters, padded, std::numeric_limits<double>::infinity());
       const double longest = *std::max_element(norms.begin(), norms.end());
       const auto points = pack_rows<double>(centers, clusters, cols, x.cols);
+      std::vector<NearestMemory> own(x.shares.size());
       for_shares(x, [&](std::size_t g, const Gpu& gpu, const RowJob& rows) {
-        GpuArray on_b, on_bias, on_points, open, found(rows.rows * 4);
-        send(gpu, b, on_b);
-        send(gpu, bias, on_bias);
-        ProductJob job = product_job(rows, clusters, padded, on_b, on_bias);
-        job.labels = found.as<std::int32_t>();
-        label_rows(gpu, x.matrix.dtype, job, longest, open);
+        NearestMemory& on = own[g];
+        on.found = GpuArray(rows.rows * 4);
+        send(gpu, b, on.b);
+        send(gpu, bias, on.bias);
+        ProductJob job = product_job(rows, clusters, padded, on.b, on.bias);
+        job.labels = on.found.as<std::int32_t>();
+        label_rows(gpu, x.matrix.dtype, job, longest, on.open);
+        if (inertia == nullptr) return;
+        on.distances = GpuArray(rows.rows * 8);
+        on.partial = GpuArray(kPotentialParts * 8);
+        on.sum = GpuArray(8);
+        send(gpu, points, on.points);
+        check(launch_label_distances(x.matrix.dtype, rows, job.labels, on.points.as<double>(),
+                                     on.distances.as<double>(), gpu.stream.get()),
+              "distances");
+        check(
+            launch_weighted_sum(on.distances.as<double>(),
+                                weight == nullptr ? nullptr : weight_of[g].as<double>(), rows.rows,
+                                on.partial.as<double>(), on.sum.as<double>(), gpu.stream.get()),
+            "inertia");
+      });
+      for_shares(x, [&](std::size_t g, const Gpu& gpu, const RowJob& rows) {
         if (inertia != nullptr) {
-          GpuArray distances(rows.rows * 8), partial(kPotentialParts * 8), sum(8);
-          send(gpu, points, on_points);
-          check(launch_label_distances(x.matrix.dtype, rows, job.labels, on_points.as<double>(),
-                                       distances.as<double>(), gpu.stream.get()),
-                "distances");
-          check(launch_weighted_sum(
-                    distances.as<double>(), weight == nullptr ? nullptr : weight_of[g].as<double>(),
-                    rows.rows, partial.as<double>(), sum.as<double>(), gpu.stream.get()),
-                "inertia");
           std::vector<double> total(1);
-          receive(gpu, sum.as<void>(), total);
+          receive(gpu, own[g].sum.as<void>(), total);
           *inertia += total[0];
         }
         if (labels != nullptr) {
-          download(*team_, g, job.labels, rows.rows * 4, labels + x.shares[g].begin);
+          download(*team_, g, own[g].found.as<void>(), rows.rows * 4, labels + x.shares[g].begin);
         }
       });
     });

@@ -143,18 +143,23 @@ class CudaKMeans final : public KMeansPasses {
 
   double inertia(const double* centers) override {
     measure(centers);
-    double total = 0;
+    std::vector<GpuArray> sums(parts_.size());
     for (std::size_t g = 0; g < parts_.size(); ++g) {
       if (x_->shares[g].rows == 0) continue;
       const Gpu& gpu = *team_->gpus[g];
       const Current current(gpu.id);
-      GpuArray partial(kPotentialParts * 8);
-      GpuArray sum(8);
+      sums[g] = GpuArray((kPotentialParts + 1) * 8);
+      auto* const partial = sums[g].as<double>();
       check(launch_weighted_sum(parts_[g].distances.as<double>(), weight(g), x_->shares[g].rows,
-                                partial.as<double>(), sum.as<double>(), gpu.stream.get()),
+                                partial, partial + kPotentialParts, gpu.stream.get()),
             "k-means: inertia");
+    }
+    double total = 0;
+    for (std::size_t g = 0; g < parts_.size(); ++g) {
+      if (x_->shares[g].rows == 0) continue;
+      const Current current(team_->gpus[g]->id);
       std::vector<double> result(1);
-      receive(gpu, sum.as<void>(), result);
+      receive(*team_->gpus[g], sums[g].as<double>() + kPotentialParts, result);
       total += result[0];
     }
     return total;

@@ -209,6 +209,7 @@ inline unsigned __ballot_sync(unsigned, bool value) {
     return mask;
   });
 }
+inline int __any_sync(unsigned, bool value) { return __ballot_sync(~0u, value) != 0 ? 1 : 0; }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 // The matrix unit's product of a 16 x 8 by an 8 x 8 fragment, whose operands lose their last 13
 // bits.

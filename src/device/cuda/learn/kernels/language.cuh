@@ -91,7 +91,8 @@ __device__ __forceinline__ float with_bits(float value, unsigned add, unsigned m
 #endif
 }
 __device__ __forceinline__ Halves halves_of(float value) {
-  return {value, value - with_bits(value, 0, 0xFFFFE000u)};
+  const float high = with_bits(value, 0, 0xFFFFE000u);
+  return {high, value - high};
 }
 // The unit then reads the value rounded to 11 bits, not cut.
 __device__ __forceinline__ float rounded(float value) {
@@ -106,10 +107,34 @@ __device__ __forceinline__ float quotient(float a, float b) {
 #endif
 }
 
+// Of a normal number below 2^126, to a unit of the last place.
+__device__ __forceinline__ float reciprocal(float value) {
+#ifdef __CUDACC__
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
+  return result;
+#else
+  return 1.0f / value;
+#endif
+}
+// e^value to two units of the last place, for finite values up to 88; 0 below -87. The power of two
+// next to it, and what its exponent's rounding left.
+__device__ __forceinline__ float exponential(float value) {
+#ifdef __CUDACC__
+  constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+  const float exponent = value * kLog2E;
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(exponent));
+  return fmaf(power, fmaf(-kLn2, exponent, value), power);
+#else
+  return value < -87 ? 0.0f : std::exp(value);
+#endif
+}
+
 // Rows of 64 floats in shared memory, as the products on the matrix unit read them: 16 pieces,
-// those of row r at their number xor swizzle(r), so that neither the same pieces of neighbouring
-// rows nor neighbouring pieces of one row share their banks.
-__device__ __forceinline__ int swizzle(int row) { return (row & 1) << 2 | (row & 2); }
+// those of row r at their number xor swizzle(r). Four neighbouring pieces of rows 2 n and 2 n + 1
+// have banks of their own, and so have pieces 2 n and 2 n + 1 of four even or four odd rows.
+__device__ __forceinline__ int swizzle(int row) { return (row & 6) ^ (row & 1) << 2; }
 __device__ __forceinline__ int piece_at(int row, int piece) {
   return row * 16 + (piece ^ swizzle(row));  // in pieces
 }

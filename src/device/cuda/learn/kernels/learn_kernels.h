@@ -114,8 +114,8 @@ struct OuterJob {
 std::int64_t outer_partial_count(const OuterJob& job, int multiprocessors);
 int launch_outer(Dtype x, const OuterJob& job, int multiprocessors, LearnStream stream);
 
-// Loss and gradient in one reading of the rows (logistic_mma_sm80.cuh), where it fits: float rows,
-// up to 64 columns and 16 outputs.
+// Loss and gradient in one reading of the rows (logistic_mma_sm80.cuh), where it fits: at least 16
+// float rows, up to 64 columns and 16 outputs.
 struct LogisticJob {
   const float* x;
   std::int64_t rows, ld;
