@@ -13,6 +13,7 @@
 #include "apps/cli/ml_model.h"
 #include "apps/cli/output_file.h"
 #include "apps/cli/progress.h"
+#include "apps/cli/table.h"
 
 namespace pronghorn::cli {
 namespace {
@@ -28,7 +29,7 @@ struct Flags {
 
 // The data of one fit: judged once, before any work.
 struct Problem {
-  explicit Problem(const Flags& flags) : data(Data::open(flags.data)), x(data.matrix()) {
+  explicit Problem(const Flags& flags) : table(open_table(flags.data)), x(table.data.matrix()) {
     try {
       check(ph_matrix_check(&x, 1, nullptr));
     } catch (const Error& error) {
@@ -37,9 +38,7 @@ struct Problem {
     if (!flags.weights.empty()) weights = read_column(flags.weights, x.rows, "--weights");
     model.estimator = flags.estimator;
     model.features = x.cols;
-    for (std::int64_t c = 0; c < x.cols && !data.column(0).empty(); ++c) {
-      model.feature_names.push_back(data.column(c));
-    }
+    model.feature_names = table.names;
     if (flags.estimator == "kmeans") return;
     if (flags.labels.empty()) {
       throw Error(PH_INVALID_ARGUMENT, flags.estimator + " needs --labels, a file of one column");
@@ -63,7 +62,7 @@ struct Problem {
   int classes() const { return static_cast<int>(model.classes.size()); }
   const double* weight() const { return weights.empty() ? nullptr : weights.data(); }
 
-  Data data;
+  Table table;
   ph_matrix x;
   std::vector<double> weights;
   std::vector<std::int32_t> y;
@@ -214,8 +213,8 @@ void add_fit(CLI::App& app, Context& context) {
                    "kmeans, logistic_regression, gaussian_nb or multinomial_nb")
       ->required()
       ->check(CLI::IsMember({"kmeans", "logistic_regression", "gaussian_nb", "multinomial_nb"}));
-  command->add_option("data", flags->data, "rows of numbers: .npy or .csv")->required();
-  command->add_option("--labels", flags->labels, "the class of each row: .npy or .csv, one column");
+  command->add_option("data", flags->data, "rows of numbers: .npy, .csv or .parquet")->required();
+  command->add_option("--labels", flags->labels, "the class of each row: a file of one column");
   command->add_option("--weights", flags->weights, "a weight of each row, likewise");
   command->add_option("-o,--out", flags->out, "the model, as JSON (docs/ml.md)")->required();
   command->add_option("-k,--clusters", flags->clusters, "kmeans: how many")->capture_default_str();

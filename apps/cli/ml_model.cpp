@@ -6,6 +6,8 @@
 #include <cmath>
 #include <fstream>
 
+#include "apps/cli/table.h"
+
 namespace pronghorn::cli {
 namespace {
 
@@ -152,8 +154,8 @@ MlModel read_ml_model(const std::string& path) {
 
 std::vector<double> read_column(const std::string& path, std::int64_t rows,
                                 const std::string& argument) {
-  const Data data = Data::open(path);
-  const ph_matrix x = data.matrix();
+  const Table table = open_table(path);
+  const ph_matrix x = table.data.matrix();
   if (x.cols != 1 || x.rows != rows) {
     throw Error(PH_INVALID_ARGUMENT, fmt::format("{} {}: {} x {} values; {} x 1 belong to the data",
                                                  argument, path, x.rows, x.cols, rows));

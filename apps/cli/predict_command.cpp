@@ -8,6 +8,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/ml_model.h"
 #include "apps/cli/output_file.h"
+#include "apps/cli/table.h"
 
 namespace pronghorn::cli {
 namespace {
@@ -89,8 +90,8 @@ void predict(const Flags& flags) {
   if (flags.proba && model.estimator == "kmeans") {
     throw Error(PH_INVALID_ARGUMENT, "--proba: kmeans has no probabilities");
   }
-  const Data data = Data::open(flags.data);
-  const ph_matrix x = data.matrix();
+  const Table table = open_table(flags.data);
+  const ph_matrix x = table.data.matrix();
   if (x.cols != model.features) {
     throw Error(PH_INVALID_ARGUMENT, fmt::format("{}: has {} features, but {} was fitted on {}",
                                                  flags.data, x.cols, flags.model, model.features));
@@ -124,7 +125,7 @@ void add_predict(CLI::App& app, Context&) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("predict", "Predict with a model of `pronghorn fit`");
   command->add_option("model", flags->model, "the JSON file of `pronghorn fit`")->required();
-  command->add_option("data", flags->data, "rows of numbers: .npy or .csv")->required();
+  command->add_option("data", flags->data, "rows of numbers: .npy, .csv or .parquet")->required();
   command->add_option("-o,--out", flags->out, "a line (.npy: a row) for each row; standard output");
   command->add_flag("--proba", flags->proba, "probabilities of the classes, in ascending order");
   command->add_option("--device", flags->device, "where to compute");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "tests/cli/program.h"
 
@@ -67,6 +68,42 @@ TEST(Ml, ClassifiersLearnTheClasses) {
     // What predict writes, fit reads.
     EXPECT_EQ(folder.run("fit kmeans proba.npy -k 2 --out again.json").status, 0);
   }
+}
+
+// The interpreter is a script here: what is asked of it, and what is done with its answer.
+TEST(Ml, ParquetIsConvertedFirst) {
+  const Folder folder;
+  folder.write("data.parquet", "1,2\n3,4\n5,6\n70,80\n");
+  folder.write(
+      "good",
+      "#!/bin/sh\nset -e\n[ \"$1 $2 $3\" = \"-m pronghorn.sklearn to-npy\" ]\n"
+      "[ \"$6 $7 $8\" = \"--dtype auto --names\" ] && [ -s \"$4\" ]\n"
+      "echo \"$5\" > asked\n"
+      "printf '\\223NUMPY\\001\\000\\106\\000' > \"$5\"\n"
+      "printf '%-69s\\n' \"{'descr':'<f4','fortran_order':False,'shape':(4,1)}\" >> \"$5\"\n"
+      "printf '\\000\\000\\200\\077\\000\\000\\200\\077\\000\\000\\240\\100\\000\\000\\240\\100' "
+      ">> "
+      "\"$5\"\necho '[\"height\"]' > \"$9\"\n");
+  folder.write("bad",
+               "#!/bin/sh\necho 'pronghorn: data.parquet: column 3 holds text' >&2\nexit 1\n");
+  for (const char* name : {"good", "bad"}) {
+    std::filesystem::permissions(folder.path(name), std::filesystem::perms::owner_all);
+  }
+  const Outcome fit = folder.run("fit kmeans data.parquet -k 2 --seed 1 --out model.json",
+                                 "PRONGHORN_PYTHON=./good");
+  ASSERT_EQ(fit.status, 0) << fit.err;
+  EXPECT_THAT(fit.out, HasSubstr("kmeans: 4 x 1"));
+  EXPECT_EQ(folder.json("model.json")["feature_names"], (std::vector<std::string>{"height"}));
+  const std::string asked = folder.read("asked");
+  EXPECT_FALSE(std::filesystem::exists(asked.substr(0, asked.size() - 1)));
+  const Outcome refused =
+      folder.run("fit kmeans data.parquet -k 2 --out bad.json", "PRONGHORN_PYTHON=./bad");
+  EXPECT_NE(refused.status, 0);
+  EXPECT_THAT(refused.err, HasSubstr("column 3 holds text"));
+  EXPECT_THAT(refused.err, HasSubstr("data.parquet: ./bad -m pronghorn.sklearn to-npy ended with"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("bad.json")));
+  const Outcome missing = folder.run("fit kmeans none.parquet -k 2 --out bad.json");
+  EXPECT_THAT(missing.err, HasSubstr("none.parquet: no such file"));
 }
 
 TEST(Ml, BadInputIsNamed) {

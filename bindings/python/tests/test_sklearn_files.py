@@ -2,6 +2,9 @@
 """Models of `pronghorn fit` in scikit-learn, and tables for it from Parquet."""
 
 import json
+import os
+import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -102,6 +105,45 @@ def test_parquet(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "x.parquet" in done.stderr
     assert list(tmp_path.iterdir()) == [source]  # nothing half written
+
+
+def test_parquet_keeps_digits_and_names(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.feather
+
+    table = pyarrow.table({"a": np.array([1, 70000], np.int32), "b": np.array([2, 3], np.int16)})
+    pyarrow.feather.write_feather(table, tmp_path / "x.feather")
+    for columns, dtype in ((None, np.float64), (["b"], np.float32)):
+        ours.to_npy(tmp_path / "x.feather", tmp_path / "x.npy", dtype=None, columns=columns,
+                    names=tmp_path / "names.json")
+        assert np.load(tmp_path / "x.npy").dtype == dtype
+        assert json.loads((tmp_path / "names.json").read_text()) == (columns or ["a", "b"])
+
+
+def test_the_program_fits_parquet(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    program = os.environ.get("PRONGHORN_PROGRAM") or shutil.which("pronghorn")
+    if program is None or not pathlib.Path(program).exists():
+        pytest.skip("the program pronghorn is not in PATH")
+    pyarrow.parquet.write_table(pyarrow.table({f"c{j}": X[:, j] for j in range(5)}),
+                                tmp_path / "x.parquet")
+    np.save(tmp_path / "x.npy", X)
+    environment = os.environ | {"PRONGHORN_PYTHON": sys.executable, "TMPDIR": str(tmp_path)}
+    for kind in ("npy", "parquet"):
+        command = [program, "fit", "kmeans", f"x.{kind}", "-k", "3", "--out", f"{kind}.json"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    models = [json.loads((tmp_path / f"{kind}.json").read_text()) for kind in ("npy", "parquet")]
+    assert models[0]["cluster_centers"] == models[1]["cluster_centers"]
+    assert models[1]["feature_names"] == [f"c{j}" for j in range(5)]
+    (tmp_path / "x.parquet").write_bytes((tmp_path / "x.parquet").read_bytes()[:200])
+    done = subprocess.run([*command[:-1], "bad.json"], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True)
+    assert done.returncode != 0 and "x.parquet" in done.stderr
+    left = {"x.npy", "x.parquet", "npy.json", "parquet.json"}
+    assert {path.name for path in tmp_path.iterdir()} == left  # nothing half written
 
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):

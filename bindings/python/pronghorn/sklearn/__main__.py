@@ -15,15 +15,19 @@ def main() -> int:
     command.add_argument("source")
     command.add_argument("target")
     command.add_argument("--columns", help="names between commas; default: all")
-    command.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    command.add_argument("--dtype", choices=["float32", "float64", "auto"], default="float32",
+                         help="auto: float64 where a column needs more than float32's digits")
+    command.add_argument("--names", help="a JSON file for the columns' names")
     options = parser.parse_args()
     try:
-        rows, columns = to_npy(options.source, options.target, dtype=options.dtype,
-                               columns=options.columns.split(",") if options.columns else None)
+        columns = options.columns.split(",") if options.columns else None
+        dtype = None if options.dtype == "auto" else options.dtype
+        rows, count = to_npy(options.source, options.target, dtype=dtype, columns=columns,
+                             names=options.names)
     except errors.Error as error:
         print(f"pronghorn: {error}", file=sys.stderr)
         return 1
-    print(f"{options.target}: {rows} x {columns} {options.dtype}")
+    print(f"{options.target}: {rows} x {count} {options.dtype}")
     return 0
 
 

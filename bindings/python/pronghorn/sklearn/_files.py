@@ -113,11 +113,21 @@ def _multinomial_nb(found, ours):
     return model
 
 
+def _fits_float32(kind) -> bool:
+    """Whether every value of a column of this Arrow type is a float32."""
+    import pyarrow.types as is_
+
+    return is_.is_boolean(kind) or is_.is_float16(kind) or is_.is_float32(kind) or (
+        is_.is_integer(kind) and kind.bit_width <= 16)
+
+
 def to_npy(source: str | os.PathLike, target: str | os.PathLike, *,
-           columns: list[str] | None = None, dtype: Any = np.float32) -> tuple[int, int]:
+           columns: list[str] | None = None, dtype: Any = np.float32,
+           names: str | os.PathLike | None = None) -> tuple[int, int]:
     """Writes the numbers of a Parquet or Arrow file as .npy, which every other part of Pronghorn maps
     into memory and reads as it is used: one batch of rows is held at a time, so the file may be
-    larger than memory. Returns rows and columns. Needs pyarrow."""
+    larger than memory. With `dtype` None they are float64 where a column needs more than float32's
+    digits. `names`: a JSON file for the columns' names. Returns rows and columns. Needs pyarrow."""
     try:
         import pyarrow
         import pyarrow.dataset
@@ -132,12 +142,15 @@ def to_npy(source: str | os.PathLike, target: str | os.PathLike, *,
     part = target.with_name(target.name + ".part")
     try:
         table = pyarrow.dataset.dataset(source, format=kind)
-        names = list(columns or table.schema.names)
+        wanted = list(columns or table.schema.names)
+        if dtype is None:
+            narrow = all(_fits_float32(table.schema.field(name).type) for name in wanted)
+            dtype = np.float32 if narrow else np.float64
         rows = table.count_rows()
-        out = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=(rows, len(names)))
+        out = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=(rows, len(wanted)))
         at = 0
-        for batch in table.to_batches(columns=names):
-            for j, name in enumerate(names):
+        for batch in table.to_batches(columns=wanted):
+            for j, name in enumerate(wanted):
                 try:
                     out[at:at + batch.num_rows, j] = batch.column(j).to_numpy(zero_copy_only=False)
                 except (ValueError, TypeError):
@@ -148,10 +161,12 @@ def to_npy(source: str | os.PathLike, target: str | os.PathLike, *,
         out.flush()
         del out
         os.replace(part, target)
+        if names is not None:
+            pathlib.Path(names).write_text(json.dumps(wanted))
     except FileNotFoundError:
         raise errors.NotFound(f"{source}: no such file") from None
     except pyarrow.ArrowException as error:
         raise errors.Corrupt(f"{source}: {error}") from None
     finally:
         part.unlink(missing_ok=True)
-    return rows, len(names)
+    return rows, len(wanted)
