@@ -84,23 +84,31 @@ void make_max_pool(const Plan& plan, const graph::Node& node, Step& step) {
       inside.push_back(src.at(slots, iy));
     }
     // A window of padding alone yields the least value there is.
-    row.assign(static_cast<std::size_t>(src_shape.w * src.pixel + 64), 0);  // vectors reach over
-    if (!inside.empty()) {
-      kernels->max(inside.data(), static_cast<std::int64_t>(inside.size()), row.data(),
-                   src_shape.w * src.pixel);
+    const std::int64_t width = src_shape.w * src.pixel;
+    row.resize(static_cast<std::size_t>(width + 64));  // vectors reach over
+    if (inside.empty()) {
+      std::fill(row.begin(), row.end(), std::uint8_t{0});
+    } else {
+      kernels->max(inside.data(), static_cast<std::int64_t>(inside.size()), row.data(), width, 1,
+                   width);
     }
-    for (std::int64_t x = 0; x < shape.w; ++x) {
+    std::int64_t results = 0;
+    for (std::int64_t x = 0; x < shape.w; x += results) {
       const std::int64_t left = x * window.sw - window.pad_left;
       inside.clear();
       for (std::int64_t ix = std::max<std::int64_t>(left, 0);
            ix < std::min<std::int64_t>(left + window.kw, src_shape.w); ++ix) {
         inside.push_back(row.data() + ix * src.pixel);
       }
+      // Whole windows differ only in where they start: all at once.
+      const bool whole = left >= 0 && left + window.kw <= src_shape.w;
+      results = whole ? std::min((src_shape.w - window.kw - left) / window.sw + 1, shape.w - x) : 1;
       Row pixel = dst.at(slots, y) + x * dst.pixel;
       if (inside.empty()) {
         std::memset(pixel, 0, static_cast<std::size_t>(shape.c));
       } else {
-        kernels->max(inside.data(), static_cast<std::int64_t>(inside.size()), pixel, shape.c);
+        kernels->max(inside.data(), static_cast<std::int64_t>(inside.size()), pixel, shape.c,
+                     results, window.sw * src.pixel);
       }
     }
   };

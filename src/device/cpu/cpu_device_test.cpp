@@ -268,6 +268,79 @@ TEST(CpuDevice, GroupsEqualTheReference) {
   }
 }
 
+// Output channels in 64s on few input bytes: a matrix unit makes 64 of them at once.
+TEST(CpuDevice, WideBlocksEqualTheReference) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  for (int i = 0; i < 24 && !HasFailure(); ++i) {
+    Graph graph;
+    graph.name = "wide";
+    const ValueId src =
+        add_input(graph, pick_bytes(random), {pick(random, 1, 7), pick(random, 1, 40), 64});
+    const int kernel = pick(random, 1, 2);
+    const int stride = pick(random, 1, 2);
+    ConvCase c{64 * pick(random, 1, 3), {kernel, kernel, stride, stride, 0, 0, 1, 1}};
+    c.dst = pick_bytes(random);
+    c.residual = i % 2 == 0;
+    graph.outputs = {add_conv(graph, src, c, random)};
+    auto& q = std::get<graph::QConv>(graph.nodes[0].attributes);
+    if (i % 3 == 0) {  // the shortest way out
+      q.z_dst = full(c.dst).lo;
+      q.range = full(c.dst);
+      if (c.residual) q.z_res = full(graph.value(graph.inputs[1]).dtype).lo;
+    }
+    expect_equal(graph, random, pick(random, 1, 3));
+  }
+}
+
+// Rows of stride 2 that nearly fill tiles, in groups because of the second convolution's weights.
+TEST(CpuDevice, StridedRowsEqualTheReference) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  for (const int width : {14, 16, 28, 33}) {
+    Graph graph;
+    graph.name = "strided";
+    const DType dtype = pick_bytes(random);
+    const ValueId src = add_input(graph, DType::kU8, {5, 2 * width, 64});
+    ConvCase strided{40, {3, 3, 2, 2, 1, 1, 1, 1}, {}, {}, dtype};
+    strided.residual = width % 2 == 0;
+    const ValueId x = add_conv(graph, src, strided, random);
+    graph.outputs = {x, add_conv(graph, x, {2400, {3, width}, {}, {}, DType::kF32}, random)};
+    expect_equal(graph, random, width == 14 ? 10 : 1);
+  }
+}
+
+// A Relu of sums on both sides of 0 and of 2^23, where what floats hold of them changes, with
+// multipliers on both sides of those that put 255 there.
+TEST(CpuDevice, LargeSumsEqualTheReference) {
+  std::mt19937 random(3);
+  for (const float m : {0.0f, 1e-40f, 1e-6f, 3.0e-5f, 3.1e-5f, 1e-3f, 0.4f, 200.0f, -1e-5f}) {
+    Graph graph;
+    graph.name = "sums";
+    const ValueId src = add_input(graph, DType::kU8, {3, 32, 520});
+    ConvCase c{32, {1, 1}, {}, {0}};
+    for (int oc = 0; oc < 32; ++oc) {
+      for (int i = 0; i < 520; ++i) {
+        c.weights.push_back(static_cast<std::int8_t>(oc % 4 == 3 ? -127 : 127 - oc % 2));
+      }
+    }
+    graph.outputs = {add_conv(graph, src, c, random)};
+    auto& q = std::get<graph::QConv>(graph.nodes[0].attributes);
+    q.m.assign(32, m);
+    q.z_dst = 0;
+    q.range = arith::kU8;
+    // All pixels of a position alike: sums from 0 to 16.8 millions in steps.
+    Bytes pixels;
+    for (int i = 0; i < 96; ++i) {
+      const int value = i < 16 ? i : i < 48 ? 111 + i : 255 - (i - 48);
+      pixels.insert(pixels.end(), 520, static_cast<std::byte>(value));
+    }
+    expect_equal(graph, {pixels}, 1);
+  }
+}
+
 // Every product at its largest: what 16-bit sums would saturate on.
 TEST(CpuDevice, ExtremesDoNotSaturate) {
   std::mt19937 random(1);

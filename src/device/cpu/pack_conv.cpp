@@ -246,8 +246,7 @@ double pack_channel(const ConvWeights& w, std::int64_t oc, std::int32_t* bias_ds
   const std::int64_t bias = w.bias[static_cast<std::size_t>(oc)] - zero;
   *bias_dst = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias));
   *m_dst = w.m[static_cast<std::size_t>(oc)];
-  return (std::abs(static_cast<double>(bias)) + 255.0 * static_cast<double>(magnitude)) *
-         std::abs(static_cast<double>(*m_dst));
+  return std::abs(static_cast<double>(bias)) + 255.0 * static_cast<double>(magnitude);
 }
 
 std::int64_t PackedConv::bytes() const {
@@ -280,9 +279,10 @@ PackedConv pack_conv(const ConvWeights& w, const Layout& src, const KernelSet& k
     panel.m.assign(kPanel, 0.0f);
     for (std::int64_t c = 0; c < channels; ++c) {
       double& most = largest[static_cast<std::size_t>(index)];
-      most = std::max(most,
-                      pack_channel(w, panel.channel + c, &panel.bias[static_cast<std::size_t>(c)],
-                                   &panel.m[static_cast<std::size_t>(c)]));
+      float& m = panel.m[static_cast<std::size_t>(c)];
+      const double sum =
+          pack_channel(w, panel.channel + c, &panel.bias[static_cast<std::size_t>(c)], &m);
+      most = std::max(most, sum * std::abs(double{m}));
     }
     if (packed.depthwise) {
       pack_depthwise(w, src, channels, panel);

@@ -46,7 +46,7 @@ struct PackedConv {
 };
 
 // Writes the bias with the zero point inside and the multiplier of output channel `oc`; returns a
-// bound on |acc * m|.
+// bound on |acc|.
 double pack_channel(const ConvWeights& w, std::int64_t oc, std::int32_t* bias_dst, float* m_dst);
 
 PackedConv pack_conv(const ConvWeights& weights, const Layout& src, const KernelSet& kernels,

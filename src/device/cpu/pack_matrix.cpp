@@ -2,6 +2,7 @@
 #include "device/cpu/pack_matrix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace pronghorn::device::cpu {
@@ -52,7 +53,26 @@ std::int64_t PackedMatrix::bytes() const {
                                    sizeof(MatrixPiece) * pieces.size());
 }
 
-PackedMatrix pack_matrix(const ConvWeights& w, const WindowTiles& tiles, base::ThreadPool& pool) {
+// With x = 2^23 + acc, put together from bits, and r = fma(x, m, -2^23 * m), the constant exact:
+// 0 <= acc < 2^23: x is that number, so r is fp32(acc) * m, rounded once as the law has it.
+// acc < 0: bits below those of 2^23 are of a smaller number, down to 0, so r <= 0 and leaves as 0,
+//   as does fp32(acc) * m.
+// acc >= 2^23: x >= 2^24, so r >= 2^23 * m; with that at least 255 both leave as 255.
+bool may_shift(double largest, float m) {
+  constexpr double kExact = 8388608.0;
+  if (!(m >= 0.0f && m < 128.0f) || largest >= 0x1p29) return false;
+  if (largest < kExact) return true;
+  const int octaves = static_cast<int>(largest / kExact);  // of x above 2^23
+  return kExact * double{m} >= 256.0 && std::ldexp(double{m}, 24 + octaves) < 0x1p30;
+}
+
+std::int64_t column_of(std::int64_t oc, std::int64_t width) {
+  if (width == 2) return oc;
+  return oc / 64 * 64 + oc % 16 / 4 * 16 + oc % 64 / 16 * 4 + oc % 4;
+}
+
+PackedMatrix pack_matrix(const ConvWeights& w, const WindowTiles& tiles, std::int64_t width,
+                         base::ThreadPool& pool) {
   PackedMatrix matrix;
   const std::int64_t panels = (w.oc + kPanel - 1) / kPanel;
   const std::int64_t k_tiles = tiles.k_tiles;
@@ -61,22 +81,27 @@ PackedMatrix pack_matrix(const ConvWeights& w, const WindowTiles& tiles, base::T
   matrix.bias.assign(static_cast<std::size_t>(panels * kPanel), 0);
   matrix.m.assign(static_cast<std::size_t>(panels * kPanel), 0.0f);
   std::vector<double> largest(static_cast<std::size_t>(panels), 0.0);
+  std::vector<char> shifted(static_cast<std::size_t>(panels), 1);
   const std::int64_t size = w.ic * w.window.kh * w.window.kw;
-  pool.parallel_for(panels, [&](std::int64_t panel, int) {
-    const std::int64_t first = panel / 2 * 2;  // of the pair
-    const std::int64_t width = std::min<std::int64_t>(2, panels - first);
-    auto* pair = matrix.weights.as<std::int8_t>() + first * k_tiles * kTileBytes;
-    for (std::int64_t oc = panel * kPanel; oc < std::min(w.oc, (panel + 1) * kPanel); ++oc) {
-      double& most = largest[static_cast<std::size_t>(panel)];
-      most = std::max(most, pack_channel(w, oc, &matrix.bias[static_cast<std::size_t>(oc)],
-                                         &matrix.m[static_cast<std::size_t>(oc)]));
+  pool.parallel_for(panels, [&](std::int64_t part, int) {  // 16 channels, of any panels
+    for (std::int64_t oc = part * kPanel; oc < std::min(w.oc, (part + 1) * kPanel); ++oc) {
+      const std::int64_t column = column_of(oc, width);
+      const std::int64_t panel = column / kPanel;
+      const std::int64_t first = panel / width * width;  // of those that stand together
+      const std::int64_t beside = std::min(width, panels - first);
+      auto* start = matrix.weights.as<std::int8_t>() + first * k_tiles * kTileBytes;
+      double& most = largest[static_cast<std::size_t>(part)];
+      float& m = matrix.m[static_cast<std::size_t>(column)];
+      const double sum = pack_channel(w, oc, &matrix.bias[static_cast<std::size_t>(column)], &m);
+      most = std::max(most, sum * std::abs(double{m}));
+      if (!may_shift(sum, m)) shifted[static_cast<std::size_t>(part)] = 0;
       const std::int8_t* weights = w.values.data() + oc * size;
-      for (const WindowPart& part : tiles.parts) {
-        for (std::int64_t i = 0; i < part.length; ++i) {
-          const std::int64_t k = part.k + i;
-          pair[(k / kTileRow * width + panel - first) * kTileBytes +
-               k % kTileRow / kQuad * kQuadBytes + oc % kPanel * kQuad + k % kQuad] =
-              weights[part.weight + i];
+      for (const WindowPart& piece : tiles.parts) {
+        for (std::int64_t i = 0; i < piece.length; ++i) {
+          const std::int64_t k = piece.k + i;
+          start[(k / kTileRow * beside + panel - first) * kTileBytes +
+                k % kTileRow / kQuad * kQuadBytes + column % kPanel * kQuad + k % kQuad] =
+              weights[piece.weight + i];
         }
       }
     }
@@ -102,8 +127,10 @@ PackedMatrix pack_matrix(const ConvWeights& w, const WindowTiles& tiles, base::T
   conv.piece = matrix.pieces.data();
   conv.pieces = static_cast<std::int32_t>(matrix.pieces.size());
   conv.k_tiles = static_cast<std::int32_t>(k_tiles);
+  conv.width = static_cast<std::int32_t>(width);
   conv.channels = static_cast<std::int32_t>(w.oc);
   conv.direct = tiles.direct;
+  conv.shifted = std::all_of(shifted.begin(), shifted.end(), [](char may) { return may != 0; });
   matrix.largest = *std::max_element(largest.begin(), largest.end());
   return matrix;
 }

@@ -31,6 +31,7 @@ struct WindowTiles {
   std::vector<WindowPart> parts;
   std::int64_t k_tiles = 0;
   bool direct = false;
+  bool rows = false;  // direct, and each row of results starts a tile of its own
 };
 
 // One part a k tile. Where input channels come in whole tiles, the taps of the same channels follow
@@ -50,7 +51,14 @@ struct PackedMatrix {
   std::int64_t bytes() const;
 };
 
-PackedMatrix pack_matrix(const ConvWeights& weights, const WindowTiles& tiles,
+// May sums of at most `largest` be converted and scaled as MatrixConv::shifted says?
+bool may_shift(double largest, float m);
+
+// The place of output channel `oc` among all columns of all panels, see MatrixConv.
+std::int64_t column_of(std::int64_t oc, std::int64_t width);
+
+// `width` panels stand together: 2, or 4 where output channels come in 64s.
+PackedMatrix pack_matrix(const ConvWeights& weights, const WindowTiles& tiles, std::int64_t width,
                          base::ThreadPool& pool);
 
 }  // namespace pronghorn::device::cpu

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/cpu/space_to_depth.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <span>
@@ -66,7 +67,11 @@ void to_blocks(const SpaceToDepth& blocks, const Layout& src, const std::uint8_t
       for (std::int64_t bx = 0; bx < blocks.layout.shape.w; ++bx, to += block) {
         const std::int64_t ix = bx * w.sw - w.pad_left;
         if (row_inside && ic == 3 && w.sw == 2 && ix >= 0 && ix + 1 < src.shape.w) {
-          widen_pair(row + ix * 3, to);
+          const std::int64_t pairs = std::min((src.shape.w - ix) / 2, blocks.layout.shape.w - bx);
+          for (std::int64_t i = 0; i < pairs; ++i)
+            widen_pair(row + (ix + 2 * i) * 3, to + i * block);
+          bx += pairs - 1;
+          to += (pairs - 1) * block;
           continue;
         }
         for (std::int64_t dx = 0; dx < w.sw; ++dx) {

@@ -101,10 +101,11 @@ struct MatrixPiece {
 };
 
 // A convolution for a matrix unit: all output channels, the window as k tiles of 64 bytes. Panels
-// stand in pairs; the last pair may be one panel alone.
+// stand in pairs, the last of which may be one panel alone, or in fours without a rest: channel
+// 16 a + 4 b + c of those 64 is then column 4 a + c of panel b.
 struct MatrixConv {
-  const std::int8_t* weights;  // [pair][k tile][panel of the pair][16 quads][16 channels][4]
-  const std::int32_t* bias;    // one an output channel, whole panels; zero point inside
+  const std::int8_t* weights;  // [pair][k tile][panel of the pair][16 quads][16 columns][4]
+  const std::int32_t* bias;    // one a column, whole panels; zero point inside
   const float* m;              // likewise
   // Bytes from a window's origin to k tile k: in the activation when `direct`, else in the gathered
   // tiles, where the windows of 16 pixels are [k tile][16][64].
@@ -112,18 +113,25 @@ struct MatrixConv {
   const MatrixPiece* piece;  // how a window is gathered; unused when `direct`
   std::int32_t pieces;
   std::int32_t k_tiles;
+  std::int32_t width;     // 2 or 4: panels that stand together; 4 not for float results
   std::int32_t channels;  // valid output channels
   bool direct;            // windows are `MatrixPixels::step` bytes apart
-  bool distant;           // weights come from behind the second cache: ask for them ahead
+  // Where results leave without a residual, z 0 and range [0, 255], fp32(acc) * m may be made as
+  // fma(float with the bits of 2^23 plus acc, m, -2^23 * m): the same bytes for every sum.
+  bool shifted;
+  bool distant;  // weights come from behind the second cache: ask for them ahead
 };
 
 // The positions that a call of a matrix kernel makes, and how their results leave. Direct windows
-// run on over the ends of rows, so some positions are between two rows and have no result.
+// run on over the ends of rows, so some positions are between two rows and have no result; with a
+// stride, each row starts a tile of its own, whose last positions may have none.
 struct MatrixPixels {
   std::int64_t count;
-  std::int64_t block;          // positions that pass all panels before the next ones start
-  const std::uint8_t* src;     // origin of the first window, or what src_at counts from
-  std::int64_t step;           // direct only
+  std::int64_t block;       // positions that pass all panels before the next ones start
+  const std::uint8_t* src;  // origin of the first window, or what src_at counts from
+  std::int64_t step;        // direct only
+  // Direct: from `src` to the first window of each 16 positions; null: they run on without end.
+  const std::int32_t* tile_at;
   const std::int32_t* src_at;  // gathered only
   std::uint8_t* dst;           // of channel 0; float results are binary32 there
   const std::int32_t* dst_at;  // negative: no result
@@ -153,15 +161,16 @@ struct KernelSet {
   void (*depthwise)(const DepthwisePanel*, const ConvPixels*);
   void (*add)(const AddTerms*, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* dst,
               std::int64_t size);
-  // Over `count` windows of `channels` bytes each, element by element; count >= 1.
+  // Over `count` sources of `channels` bytes each, element by element; count >= 1. `results` times,
+  // the sources `step` bytes further each time, results one after another.
   void (*max)(const std::uint8_t* const* src, std::int64_t count, std::uint8_t* dst,
-              std::int64_t channels);
+              std::int64_t channels, std::int64_t results, std::int64_t step);
   void (*average)(const AverageTerms*, const std::uint8_t* const* src, std::int64_t count,
                   std::uint8_t* dst, float* dst_float, std::int64_t channels);
   // Convolutions without groups, where the set has a matrix unit, else null: never inherited.
-  // Panels [first, last), `first` even. `tiles` is scratch for gathered windows, aligned to 64:
-  // block rounded up to 32, times k_tiles * 64 bytes. Direct windows are read in whole tiles, up to
-  // 31 positions past the last one.
+  // Panels [first, last), `first` a multiple of the width. `tiles` is scratch for gathered windows,
+  // aligned to 64: block rounded up to 32, times k_tiles * 64 bytes. Direct windows are read in
+  // whole tiles, up to 31 positions past the last one.
   void (*conv_matrix)(const MatrixConv*, std::int32_t first, std::int32_t last, const MatrixPixels*,
                       std::uint8_t* tiles);
   // The set's ceiling, null when it has none of its own: exact 8-bit products added up in registers

@@ -2,16 +2,17 @@
 // Advanced Matrix Extensions: tdpbusd multiplies 16 pixels x 64 bytes by 64 bytes x 16 channels
 // into 16 x 16 exact s32 sums, 16384 products in 16 cycles.
 //
-// A block is 32 positions x 32 channels: two accumulator tiles for the first 16 channels, then two
-// for the others. Only four tile registers are ever written: beside a busy hyperthread there are
-// few to rename to, and each one more costs time (docs/cpu_plans.md).
+// A block is 32 positions x 32 channels, or 64 where there is little to add up and the way out is
+// what costs: two accumulator tiles for the first 16 channels, then two for the next. Only four
+// tile registers are ever written: beside a busy hyperthread there are few to rename to, and each
+// one more costs time (docs/cpu_plans.md).
 //
 // Direct convolutions load the pixels' tiles from the activation itself, row by row a window
-// further; the others are copied together first. Sums leave through a 4 KiB buffer in the first
-// cache. While the tiles of one block are multiplied, the sums of the one before get their bias and
-// are requantized between them, two positions of 32 channels at a time: the matrix unit and the
-// vector units work side by side. Starting from 0 and adding the bias there is a tenth faster than
-// loading it into the accumulators.
+// further; the others are copied together first. Sums leave through a buffer of 4 or 8 KiB in the
+// first cache. While the tiles of one block are multiplied, the sums of the one before get their
+// bias and are requantized between them, 64 results at a time: the matrix unit and the vector units
+// work side by side. Starting from 0 and adding the bias there is a tenth faster than loading it
+// into the accumulators.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -27,9 +28,12 @@ namespace {
 
 constexpr std::int64_t kRows = 16;         // pixels of a tile
 constexpr std::int64_t kTileBytes = 1024;  // 16 rows of 64 bytes
-constexpr std::int64_t kBlock = 32;        // positions of a block, and channels
-constexpr std::int64_t kBlockSums = 1024;  // [2 panels][32 positions][16 channels]
-constexpr std::int32_t kUnits = 16;        // pairs of positions of a block
+constexpr std::int64_t kBlock = 32;        // positions of a block
+constexpr std::int64_t kPanelSums = 512;   // [32 positions][16 channels] of a block
+
+// Of 64 results: two positions where blocks are two panels wide, one where they are four.
+template <int kWidth>
+constexpr std::int32_t kUnits = 8 * kWidth;
 
 struct [[gnu::packed]] TileConfig {
   std::uint8_t palette = 1;
@@ -67,20 +71,32 @@ struct Finish {
   __m512i z;      // 16-bit
   __m512i byte_lo, byte_hi;
   __m512i order;
+  __m512i spread[4];  // blocks of four panels: from 64 bytes of a residual to the dwords of each
   __m512i z_res;
   __m512 m_res;
   bool small;
 };
 
+// Bytes first to first + 3 of each quarter, widened to 32 bits.
+[[gnu::always_inline]] inline __m512i spread(std::int32_t first) {
+  const std::int32_t zeros = static_cast<std::int32_t>(0x80808000);
+  return _mm512_broadcast_i32x4(
+      _mm_setr_epi32(zeros + first, zeros + first + 1, zeros + first + 2, zeros + first + 3));
+}
+
 [[gnu::always_inline]] inline Finish finish_of(const MatrixPixels& px) {
   const Store& s = px.store;
   return {_mm512_set1_ps(static_cast<float>(s.lo - s.z)),
           _mm512_set1_ps(static_cast<float>(s.hi - s.z)),
-          _mm512_set1_epi16(static_cast<short>(s.z)), _mm512_set1_epi8(static_cast<char>(s.lo)),
+          _mm512_set1_epi16(static_cast<short>(s.z)),
+          _mm512_set1_epi8(static_cast<char>(s.lo)),
           _mm512_set1_epi8(static_cast<char>(s.hi)),
           // Packing works in quarters of a register; this puts the dwords of two pixels in order.
           _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
-          _mm512_set1_epi32(px.z_res), _mm512_set1_ps(px.m_res), s.small};
+          {spread(0), spread(4), spread(8), spread(12)},
+          _mm512_set1_epi32(px.z_res),
+          _mm512_set1_ps(px.m_res),
+          s.small};
 }
 
 // A block whose sums wait to leave: always 32 positions, some without a place to go.
@@ -91,23 +107,26 @@ struct Waiting {
   const std::int32_t* bias = nullptr;
   const float* m = nullptr;
   std::int64_t channel = 0;
-  std::int64_t channels = 0;  // of the 32; fewer at the end of a convolution
+  std::int64_t channels = 0;  // of the block; fewer at the end of a convolution
 };
 
 // What the fast way out may leave undone: zero points of 0, all of u8 as the range, sums that fit.
-bool is_plain(const MatrixPixels& px) {
+bool is_plain(const MatrixConv& conv, const MatrixPixels& px) {
   const Store& s = px.store;
   return s.small && s.z == 0 && s.lo == 0 && s.hi == 255 &&
-         (px.result != ConvResult::kBytesResidual || px.z_res == 0);
+         (px.result == ConvResult::kBytesResidual ? px.z_res == 0 : conv.shifted);
 }
 
-// 16 channels of a position; `res` are its bytes of the residual, unused without one.
+// Sums become floats and are scaled by one multiplication and addition, see MatrixConv::shifted.
+template <ConvResult kMode, bool kPlain>
+constexpr bool kShifted = kPlain && kMode == ConvResult::kBytes;
+
+// 16 channels of a position; `q` are its residuals, unused without one.
 template <ConvResult kMode, bool kPlain>
 [[gnu::always_inline]] inline __m512 scaled(const std::int32_t* sums, __m512i bias, __m512 m,
-                                            __m128i res, const Finish& f) {
+                                            __m512i q, const Finish& f) {
   const __m512 r = _mm512_cvtepi32_ps(_mm512_add_epi32(bias, _mm512_load_si512(sums)));
   if constexpr (kMode == ConvResult::kBytesResidual) {
-    __m512i q = _mm512_cvtepu8_epi32(res);
     if constexpr (!kPlain) q = _mm512_sub_epi32(q, f.z_res);
     return _mm512_fmadd_ps(r, m, _mm512_mul_ps(_mm512_cvtepi32_ps(q), f.m_res));
   } else {
@@ -115,67 +134,93 @@ template <ConvResult kMode, bool kPlain>
   }
 }
 
-// The way out of a block with all 32 channels, in registers.
+[[gnu::always_inline]] inline __m512 shifted(const std::int32_t* sums, __m512i bias, __m512 m,
+                                             __m512 less) {
+  return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_add_epi32(bias, _mm512_load_si512(sums))), m,
+                         less);
+}
+
+// The way out of a block with all its channels, in registers.
+template <int kWidth>
 struct Leaving {
   const std::int32_t* sums;
   const std::int32_t* dst_at;
   const std::int32_t* res_at;
   std::uint8_t* dst;
   const std::uint8_t* res;
-  __m512i bias0, bias1;
-  __m512 m0, m1;
+  __m512i bias[kWidth];  // 2^23 as a float added to its bits where sums are shifted
+  __m512 m[kWidth];
+  __m512 less[kWidth];  // -2^23 * m
 };
 
-// 32 channels of a position in 16 bits, in quarters of a register. Saturating to 16 bits and later
-// to 8 changes nothing: every bound that may be asked for lies within these.
-template <ConvResult kMode, bool kPlain>
-[[gnu::always_inline]] inline __m512i words_of(const Leaving& l, std::int64_t position,
-                                               const std::uint8_t* res, const Finish& f) {
-  const std::int32_t* sums = l.sums + position * 16;
-  __m128i res0 = _mm_setzero_si128();
-  __m128i res1 = res0;
-  if constexpr (kMode == ConvResult::kBytesResidual) {
-    res0 = _mm_loadu_si128(reinterpret_cast<const __m128i*>(res));
-    res1 = _mm_loadu_si128(reinterpret_cast<const __m128i*>(res + 16));
-  }
-  __m512 r0 = scaled<kMode, kPlain>(sums, l.bias0, l.m0, res0, f);
-  __m512 r1 = scaled<kMode, kPlain>(sums + kBlockSums / 2, l.bias1, l.m1, res1, f);
-  if constexpr (!kPlain) {
-    if (!f.small) {
-      r0 = _mm512_min_ps(_mm512_max_ps(r0, f.lo), f.hi);
-      r1 = _mm512_min_ps(_mm512_max_ps(r1, f.lo), f.hi);
+template <ConvResult kMode, bool kPlain, int kWidth>
+[[gnu::always_inline]] inline Leaving<kWidth> leaving_of(const Waiting& w, const MatrixPixels& px) {
+  Leaving<kWidth> l;
+  l.sums = w.sums;
+  l.dst_at = w.dst_at;
+  l.res_at = w.res_at;
+  l.dst = px.dst + w.channel;
+  l.res = px.res + w.channel;
+  for (int p = 0; p < kWidth; ++p) {
+    l.bias[p] = _mm512_loadu_si512(w.bias + 16 * p);
+    l.m[p] = _mm512_loadu_ps(w.m + 16 * p);
+    if constexpr (kShifted<kMode, kPlain>) {
+      l.bias[p] = _mm512_add_epi32(l.bias[p], _mm512_castps_si512(_mm512_set1_ps(8388608.0f)));
+      l.less[p] = _mm512_mul_ps(l.m[p], _mm512_set1_ps(-8388608.0f));
     }
   }
-  const __m512i words = _mm512_packs_epi32(_mm512_cvtps_epi32(r0), _mm512_cvtps_epi32(r1));
+  return l;
+}
+
+// Panel `panel` of a position, as s32.
+template <ConvResult kMode, bool kPlain, int kWidth>
+[[gnu::always_inline]] inline __m512i rounded(const Leaving<kWidth>& l, std::int64_t position,
+                                              int panel, __m512i res, const Finish& f) {
+  const std::int32_t* sums = l.sums + panel * kPanelSums + position * 16;
+  if constexpr (kShifted<kMode, kPlain>) {
+    return _mm512_cvtps_epi32(shifted(sums, l.bias[panel], l.m[panel], l.less[panel]));
+  }
+  __m512 r = scaled<kMode, kPlain>(sums, l.bias[panel], l.m[panel], res, f);
+  if constexpr (!kPlain) {
+    if (!f.small) r = _mm512_min_ps(_mm512_max_ps(r, f.lo), f.hi);
+  }
+  return _mm512_cvtps_epi32(r);
+}
+
+// Two panels of a position in 16 bits, in quarters of a register. Saturating to 16 bits and later
+// to 8 changes nothing: every bound that may be asked for lies within these.
+template <bool kPlain>
+[[gnu::always_inline]] inline __m512i words_of(__m512i a, __m512i b, const Finish& f) {
+  const __m512i words = _mm512_packs_epi32(a, b);
   if constexpr (kPlain) return words;
   return _mm512_adds_epi16(words, f.z);
 }
 
-[[gnu::always_inline]] inline Leaving leaving_of(const Waiting& w, const MatrixPixels& px) {
-  return {w.sums,
-          w.dst_at,
-          w.res_at,
-          px.dst + w.channel,
-          px.res + w.channel,
-          _mm512_loadu_si512(w.bias),
-          _mm512_loadu_si512(w.bias + 16),
-          _mm512_loadu_ps(w.m),
-          _mm512_loadu_ps(w.m + 16)};
+template <bool kPlain>
+[[gnu::always_inline]] inline __m512i bytes_of(__m512i a, __m512i b, const Finish& f) {
+  const __m512i bytes = _mm512_packus_epi16(a, b);
+  if constexpr (kPlain) return bytes;
+  return _mm512_min_epu8(_mm512_max_epu8(bytes, f.byte_lo), f.byte_hi);
 }
 
-// The next two positions.
+[[gnu::always_inline]] inline __m512i widened(const std::uint8_t* res) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(res)));
+}
+
+// The next two positions of 32 channels.
 template <ConvResult kMode, bool kPlain>
-[[gnu::always_inline]] inline void leave_two(Leaving& l, const Finish& f) {
-  const std::uint8_t* res[2] = {nullptr, nullptr};
-  if constexpr (kMode == ConvResult::kBytesResidual) {
-    res[0] = l.res + l.res_at[0];
-    res[1] = l.res + l.res_at[1];
-    l.res_at += 2;
+[[gnu::always_inline]] inline void leave(Leaving<2>& l, const Finish& f) {
+  __m512i words[2];
+  for (int i = 0; i < 2; ++i) {
+    __m512i res[2] = {};
+    if constexpr (kMode == ConvResult::kBytesResidual) {
+      res[0] = widened(l.res + l.res_at[i]);
+      res[1] = widened(l.res + l.res_at[i] + 16);
+    }
+    words[i] = words_of<kPlain>(rounded<kMode, kPlain>(l, i, 0, res[0], f),
+                                rounded<kMode, kPlain>(l, i, 1, res[1], f), f);
   }
-  __m512i bytes = _mm512_packus_epi16(words_of<kMode, kPlain>(l, 0, res[0], f),
-                                      words_of<kMode, kPlain>(l, 1, res[1], f));
-  if constexpr (!kPlain) bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, f.byte_lo), f.byte_hi);
-  bytes = _mm512_permutexvar_epi32(f.order, bytes);
+  const __m512i bytes = _mm512_permutexvar_epi32(f.order, bytes_of<kPlain>(words[0], words[1], f));
   const std::int64_t at0 = l.dst_at[0];
   const std::int64_t at1 = l.dst_at[1];
   if (at0 >= 0) {
@@ -187,6 +232,24 @@ template <ConvResult kMode, bool kPlain>
   }
   l.sums += 32;
   l.dst_at += 2;
+  if constexpr (kMode == ConvResult::kBytesResidual) l.res_at += 2;
+}
+
+// The next position of 64 channels, whose columns stand so that packing puts them in order.
+template <ConvResult kMode, bool kPlain>
+[[gnu::always_inline]] inline void leave(Leaving<4>& l, const Finish& f) {
+  __m512i res[4] = {};
+  if constexpr (kMode == ConvResult::kBytesResidual) {
+    const __m512i bytes = _mm512_loadu_si512(l.res + *l.res_at++);
+    for (int p = 0; p < 4; ++p) res[p] = _mm512_shuffle_epi8(bytes, f.spread[p]);
+  }
+  const __m512i lower = words_of<kPlain>(rounded<kMode, kPlain>(l, 0, 0, res[0], f),
+                                         rounded<kMode, kPlain>(l, 0, 1, res[1], f), f);
+  const __m512i upper = words_of<kPlain>(rounded<kMode, kPlain>(l, 0, 2, res[2], f),
+                                         rounded<kMode, kPlain>(l, 0, 3, res[3], f), f);
+  const std::int64_t at = *l.dst_at++;
+  if (at >= 0) _mm512_storeu_si512(l.dst + at, bytes_of<kPlain>(lower, upper, f));
+  l.sums += 16;
 }
 
 // The last channels of a convolution, and float results: 16 channels of a position at a time.
@@ -198,14 +261,14 @@ template <ConvResult kMode>
     for (std::int64_t c = 0; c < w.channels; c += 16) {
       const std::int64_t valid = w.channels - c;
       const auto mask = static_cast<__mmask16>(valid >= 16 ? 0xffff : (1u << valid) - 1);
-      const std::int32_t* s = w.sums + c / 16 * (kBlockSums / 2) + i * 16;
+      const std::int32_t* s = w.sums + c / 16 * kPanelSums + i * 16;
       __m128i res = _mm_setzero_si128();
       if constexpr (kMode == ConvResult::kBytesResidual) {
         res = _mm_maskz_loadu_epi8(mask, px.res + w.res_at[i] + w.channel + c);
       }
       std::uint8_t* dst = px.dst + w.dst_at[i] + (w.channel + c) * kBytes;
-      __m512 r =
-          scaled<kMode, false>(s, _mm512_loadu_si512(w.bias + c), _mm512_loadu_ps(w.m + c), res, f);
+      __m512 r = scaled<kMode, false>(s, _mm512_loadu_si512(w.bias + c), _mm512_loadu_ps(w.m + c),
+                                      _mm512_cvtepu8_epi32(res), f);
       if constexpr (kMode == ConvResult::kFloat) {
         _mm512_mask_storeu_ps(dst, mask, r);
       } else {
@@ -231,7 +294,19 @@ struct Block {
   std::int32_t* sums;
 };
 
-// Weights of the next pair of panels, asked for while this one is in use: `burst` lines for each k
+// Direct windows of 32 positions: the first one, and how much further the second 16 are.
+struct Windows {
+  const std::uint8_t* first;
+  std::int64_t next;
+};
+
+Windows windows_at(const MatrixPixels& px, std::int64_t i) {
+  if (px.tile_at == nullptr) return {px.src + i * px.step, kRows * px.step};
+  const std::int32_t* at = px.tile_at + i / kRows;
+  return {px.src + at[0], px.count - i > kRows ? at[1] - at[0] : 0};
+}
+
+// Weights of the next panels, asked for while these are in use: `burst` lines for each k
 // tile when a panel starts, then `step` bytes on with each k tile (0: nothing is asked for).
 struct Ahead {
   const std::int8_t* at;
@@ -247,7 +322,7 @@ struct Ahead {
 template <int kGroups>
 [[gnu::always_inline]] inline void add_products(const std::uint8_t* a, std::int64_t a_next,
                                                 std::int64_t stride, const std::int8_t* b) {
-  _tile_loadd(3, b, 64);
+  _tile_stream_loadd(3, b, 64);
   _tile_loadd(2, a, stride);
   _tile_dpbusd(0, 2, 3);
   if constexpr (kGroups == 2) {
@@ -256,18 +331,18 @@ template <int kGroups>
   }
 }
 
-// All panels (1 or 2) of a block; kEach pairs of positions of the block before leave after each k
-// tile, until all have left.
-template <ConvResult kMode, bool kPlain, int kGroups, int kEach>
+// All panels of a block; kEach units of the block before leave after each k tile, until all have
+// left.
+template <ConvResult kMode, bool kPlain, int kWidth, int kGroups, int kEach>
 [[gnu::noinline]] void multiply(const MatrixConv& conv, const Block& block, std::int32_t panels,
                                 const Waiting& waiting, Ahead& ahead, const MatrixPixels& px,
                                 const Finish& finish) {
   const Finish f = finish;
-  Leaving leaving{};
-  std::int32_t left = 0;  // times that kEach pairs leave
+  Leaving<kWidth> leaving;
+  std::int32_t left = 0;  // times that kEach units leave
   if constexpr (kEach > 0) {
-    leaving = leaving_of(waiting, px);
-    left = kUnits / kEach;
+    leaving = leaving_of<kMode, kPlain, kWidth>(waiting, px);
+    left = kUnits<kWidth> / kEach;
   }
   const std::int64_t a_next = block.a_next;
   const std::int64_t stride = block.stride;
@@ -290,7 +365,7 @@ template <ConvResult kMode, bool kPlain, int kGroups, int kEach>
         ask_for(next);
         next += ahead.step;
 #pragma GCC unroll 8
-        for (int i = 0; i < kEach; ++i) leave_two<kMode, kPlain>(leaving, f);
+        for (int i = 0; i < kEach; ++i) leave<kMode, kPlain>(leaving, f);
       }
     }
     for (; tap != end; ++tap, b += b_step) {
@@ -298,42 +373,43 @@ template <ConvResult kMode, bool kPlain, int kGroups, int kEach>
       ask_for(next);
       next += ahead.step;
     }
-    std::int32_t* sums = block.sums + panel * (kBlockSums / 2);
+    std::int32_t* sums = block.sums + panel * kPanelSums;
     _tile_stored(0, sums, 64);
-    if constexpr (kGroups == 2) _tile_stored(1, sums + kBlockSums / 4, 64);
+    if constexpr (kGroups == 2) _tile_stored(1, sums + kPanelSums / 2, 64);
   }
   ahead.at = next;
   if constexpr (kEach > 0) {
-    for (std::int32_t i = 0; i < left * kEach; ++i) leave_two<kMode, kPlain>(leaving, f);
+    for (std::int32_t i = 0; i < left * kEach; ++i) leave<kMode, kPlain>(leaving, f);
   }
 }
 
-template <ConvResult kMode, bool kPlain, int kGroups>
+template <ConvResult kMode, bool kPlain, int kWidth, int kGroups>
 void multiply_and_leave(const MatrixConv& conv, const Block& block, std::int32_t panels,
                         const Waiting& waiting, Ahead& ahead, const MatrixPixels& px,
                         const Finish& f) {
-  if (waiting.sums == nullptr || kMode == ConvResult::kFloat || waiting.channels < kBlock) {
+  if (waiting.sums == nullptr || kMode == ConvResult::kFloat || waiting.channels < 16 * kWidth) {
     if (waiting.sums != nullptr) leave_few<kMode>(waiting, px, f);
-    return multiply<kMode, kPlain, kGroups, 0>(conv, block, panels, waiting, ahead, px, f);
+    return multiply<kMode, kPlain, kWidth, kGroups, 0>(conv, block, panels, waiting, ahead, px, f);
   }
   if constexpr (kMode != ConvResult::kFloat) {
+    constexpr std::int32_t kAll = kUnits<kWidth>;
     const std::int32_t steps = panels * conv.k_tiles;
-    if (steps >= kUnits) {
-      multiply<kMode, kPlain, kGroups, 1>(conv, block, panels, waiting, ahead, px, f);
-    } else if (steps >= kUnits / 2) {
-      multiply<kMode, kPlain, kGroups, 2>(conv, block, panels, waiting, ahead, px, f);
-    } else if (steps >= kUnits / 4) {
-      multiply<kMode, kPlain, kGroups, 4>(conv, block, panels, waiting, ahead, px, f);
+    if (steps >= kAll) {
+      multiply<kMode, kPlain, kWidth, kGroups, 1>(conv, block, panels, waiting, ahead, px, f);
+    } else if (steps >= kAll / 2) {
+      multiply<kMode, kPlain, kWidth, kGroups, 2>(conv, block, panels, waiting, ahead, px, f);
+    } else if (steps >= kAll / 4) {
+      multiply<kMode, kPlain, kWidth, kGroups, 4>(conv, block, panels, waiting, ahead, px, f);
     } else {
-      multiply<kMode, kPlain, kGroups, 8>(conv, block, panels, waiting, ahead, px, f);
+      multiply<kMode, kPlain, kWidth, kGroups, 8>(conv, block, panels, waiting, ahead, px, f);
     }
   }
 }
 
-template <ConvResult kMode, bool kPlain>
+template <ConvResult kMode, bool kPlain, int kWidth>
 void run(const MatrixConv& conv, std::int32_t first_panel, std::int32_t last_panel,
          const MatrixPixels& px, std::uint8_t* tiles) {
-  alignas(64) std::int32_t sums[2][kBlockSums] = {};
+  alignas(64) std::int32_t sums[2][kWidth * kPanelSums] = {};
   std::int32_t ends[2][2][kBlock];  // dst_at and res_at of blocks that end early
   const Finish f = finish_of(px);
   const std::int64_t gathered = conv.k_tiles * kTileBytes;  // bytes of 16 windows
@@ -348,31 +424,34 @@ void run(const MatrixConv& conv, std::int32_t first_panel, std::int32_t last_pan
       }
       written();
     }
-    for (std::int64_t p = first_panel; p < last_panel; p += 2) {
-      const std::int32_t panels = last_panel - p > 1 ? 2 : 1;
+    for (std::int64_t p = first_panel; p < last_panel; p += kWidth) {
+      const auto panels =
+          static_cast<std::int32_t>(last_panel - p < kWidth ? last_panel - p : kWidth);
       const std::int8_t* b = conv.weights + p * gathered;
       if (conv.distant) {
         const std::int64_t steps = (to - from + kBlock - 1) / kBlock * panels * conv.k_tiles;
         ahead = {b};
-        if (p + 2 < last_panel) {
+        if (p + kWidth < last_panel) {
           ahead.at += panels * gathered;
-          ahead.burst = (gathered / 32 + steps - 1) / steps - 1;
+          ahead.burst = (panels * gathered / 64 + steps - 1) / steps - 1;
           ahead.step = 64;
         }
       }
       for (std::int64_t i = from; i < to; i += kBlock, turn ^= 1) {
-        const Block block{
-            .a = conv.direct ? px.src + i * px.step : tiles + (i - from) / kRows * gathered,
-            .a_next = conv.direct ? kRows * px.step : gathered,
-            .stride = conv.direct ? px.step : 64,
-            .b = b,
-            .b_panel = kTileBytes,
-            .b_step = panels * kTileBytes,
-            .sums = sums[turn]};
+        const Windows windows = conv.direct
+                                    ? windows_at(px, i)
+                                    : Windows{tiles + (i - from) / kRows * gathered, gathered};
+        const Block block{.a = windows.first,
+                          .a_next = windows.next,
+                          .stride = conv.direct ? px.step : 64,
+                          .b = b,
+                          .b_panel = kTileBytes,
+                          .b_step = panels * kTileBytes,
+                          .sums = sums[turn]};
         if (to - i > kRows) {
-          multiply_and_leave<kMode, kPlain, 2>(conv, block, panels, waiting, ahead, px, f);
+          multiply_and_leave<kMode, kPlain, kWidth, 2>(conv, block, panels, waiting, ahead, px, f);
         } else {
-          multiply_and_leave<kMode, kPlain, 1>(conv, block, panels, waiting, ahead, px, f);
+          multiply_and_leave<kMode, kPlain, kWidth, 1>(conv, block, panels, waiting, ahead, px, f);
         }
         const std::int64_t channels = conv.channels - p * 16;
         const std::int64_t most = panels * 16;
@@ -398,21 +477,24 @@ void run(const MatrixConv& conv, std::int32_t first_panel, std::int32_t last_pan
     }
   }
   if (waiting.sums == nullptr) return;
-  if (kMode == ConvResult::kFloat || waiting.channels < kBlock) {
+  if (kMode == ConvResult::kFloat || waiting.channels < 16 * kWidth) {
     leave_few<kMode>(waiting, px, f);
   } else if constexpr (kMode != ConvResult::kFloat) {
-    Leaving leaving = leaving_of(waiting, px);
-    for (std::int32_t i = 0; i < kUnits; ++i) leave_two<kMode, kPlain>(leaving, f);
+    Leaving<kWidth> leaving = leaving_of<kMode, kPlain, kWidth>(waiting, px);
+    for (std::int32_t i = 0; i < kUnits<kWidth>; ++i) leave<kMode, kPlain>(leaving, f);
   }
 }
 
 template <ConvResult kMode>
 void run(const MatrixConv& conv, std::int32_t first, std::int32_t last, const MatrixPixels& px,
          std::uint8_t* tiles) {
-  if (is_plain(px)) {
-    run<kMode, true>(conv, first, last, px, tiles);
+  const bool plain = is_plain(conv, px);
+  if (conv.width == 4) {
+    plain ? run<kMode, true, 4>(conv, first, last, px, tiles)
+          : run<kMode, false, 4>(conv, first, last, px, tiles);
   } else {
-    run<kMode, false>(conv, first, last, px, tiles);
+    plain ? run<kMode, true, 2>(conv, first, last, px, tiles)
+          : run<kMode, false, 2>(conv, first, last, px, tiles);
   }
 }
 
@@ -427,7 +509,7 @@ void conv_matrix(const MatrixConv* conv, std::int32_t first, std::int32_t last,
       run<ConvResult::kBytesResidual>(*conv, first, last, *px, tiles);
       break;
     case ConvResult::kFloat:
-      run<ConvResult::kFloat, false>(*conv, first, last, *px, tiles);
+      run<ConvResult::kFloat, false, 2>(*conv, first, last, *px, tiles);
       break;
   }
   _tile_release();

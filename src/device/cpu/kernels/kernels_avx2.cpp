@@ -332,18 +332,20 @@ void add(const AddTerms* t, const std::uint8_t* a, const std::uint8_t* b, std::u
 }
 
 void max(const std::uint8_t* const* src, std::int64_t count, std::uint8_t* dst,
-         std::int64_t channels) {
-  std::int64_t c = 0;
-  for (; c + 32 <= channels; c += 32) {
-    I most = load(src[0] + c);
-    for (std::int64_t i = 1; i < count; ++i) most = _mm256_max_epu8(most, load(src[i] + c));
-    _mm256_storeu_si256(reinterpret_cast<I*>(dst + c), most);
-  }
-  for (; c < channels; c += 16) {
-    __m128i most = load16(src[0] + c);
-    for (std::int64_t i = 1; i < count; ++i) most = _mm_max_epu8(most, load16(src[i] + c));
-    const std::int64_t left = channels - c;
-    put_bytes(dst + c, most, left < 16 ? static_cast<std::int32_t>(left) : 16);
+         std::int64_t channels, std::int64_t results, std::int64_t step) {
+  for (std::int64_t at = 0; at < results * step; at += step, dst += channels) {
+    std::int64_t c = 0;
+    for (; c + 32 <= channels; c += 32) {
+      I most = load(src[0] + at + c);
+      for (std::int64_t i = 1; i < count; ++i) most = _mm256_max_epu8(most, load(src[i] + at + c));
+      _mm256_storeu_si256(reinterpret_cast<I*>(dst + c), most);
+    }
+    for (; c < channels; c += 16) {
+      __m128i most = load16(src[0] + at + c);
+      for (std::int64_t i = 1; i < count; ++i) most = _mm_max_epu8(most, load16(src[i] + at + c));
+      const std::int64_t left = channels - c;
+      put_bytes(dst + c, most, left < 16 ? static_cast<std::int32_t>(left) : 16);
+    }
   }
 }
 

@@ -82,10 +82,12 @@ void add(const AddTerms* t, const std::uint8_t* a, const std::uint8_t* b, std::u
 }
 
 void max(const std::uint8_t* const* src, std::int64_t count, std::uint8_t* dst,
-         std::int64_t channels) {
-  std::memcpy(dst, src[0], static_cast<std::size_t>(channels));
-  for (std::int64_t i = 1; i < count; ++i) {
-    for (std::int64_t c = 0; c < channels; ++c) dst[c] = std::max(dst[c], src[i][c]);
+         std::int64_t channels, std::int64_t results, std::int64_t step) {
+  for (std::int64_t at = 0; at < results * step; at += step, dst += channels) {
+    std::memcpy(dst, src[0] + at, static_cast<std::size_t>(channels));
+    for (std::int64_t i = 1; i < count; ++i) {
+      for (std::int64_t c = 0; c < channels; ++c) dst[c] = std::max(dst[c], src[i][at + c]);
+    }
   }
 }
 

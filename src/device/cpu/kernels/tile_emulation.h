@@ -10,6 +10,7 @@
 #undef _tile_loadconfig
 #undef _tile_release
 #undef _tile_loadd
+#undef _tile_stream_loadd
 #undef _tile_zero
 #undef _tile_stored
 #undef _tile_dpbusd
@@ -58,6 +59,7 @@ void emulated_multiply(int sums, int pixels, int weights) {
 #define _tile_loadconfig(config) static_cast<void>(config)
 #define _tile_release() static_cast<void>(0)
 #define _tile_loadd(tile, base, stride) emulated_load(tile, base, stride)
+#define _tile_stream_loadd(tile, base, stride) emulated_load(tile, base, stride)
 #define _tile_zero(tile) emulated_zero(tile)
 #define _tile_stored(tile, base, stride) emulated_store(tile, base, stride)
 #define _tile_dpbusd(sums, pixels, weights) emulated_multiply(sums, pixels, weights)
