@@ -3,7 +3,8 @@
 // each step in place, and whole batches from host and device memory. Prints one JSON object.
 //   cuda_bench MODEL.onnx [--precision fp16] [--layers B,B,...] [--batches B,B,...] [--seconds S]
 // With --scaling cuda:0,1 instead: those GPUs against each of them alone, in turns, with a batch of
-// B images a GPU (from pinned memory, which all of them read).
+// B images a GPU (from pinned memory, which all of them read). With --table: rows of
+// kernels/wgmma_choices.cpp for those batch sizes.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -330,6 +331,32 @@ void print_scaling(const std::string& name, const std::shared_ptr<const graph::G
   fmt::print("]");
 }
 
+// Rows of kernels/wgmma_choices.cpp: of every kind of layer the variant that most of them have,
+// where it is not the cost model's.
+void print_table(CudaProgram& program, const std::vector<int>& batches) {
+  for (const int batch : batches) {
+    std::map<std::string, std::map<std::string, int>> counts;
+    std::map<std::string, std::string> models;
+    const std::vector<int> variants = program.variants(batch);
+    for (std::size_t i = 0; i < variants.size(); ++i) {
+      const ConvStep* conv = program.plan().steps[i].conv.get();
+      if (conv == nullptr || variants[i] < 0) continue;
+      const ConvProblem p = conv->problem_for(batch);
+      const std::string layer = fmt::format("{}, {}, {}, {}, {}, {}, {}", batch, p.ih, p.ic, p.oc,
+                                            p.kh, p.sh, p.result == ConvResult::kBytesResidual);
+      ++counts[layer][conv->kernel->variant_name(variants[i])];
+      models[layer] =
+          conv->kernel->variant_name(conv->kernel->choose(p, program.plan().multiprocessors));
+    }
+    for (const auto& [layer, names] : counts) {
+      const auto most =
+          std::max_element(names.begin(), names.end(),
+                           [](const auto& a, const auto& b) { return a.second < b.second; });
+      if (most->first != models[layer]) fmt::print("    {{{}, \"{}\"}},\n", layer, most->first);
+    }
+  }
+}
+
 // Each step alone, beside what it multiplies and moves: the floors of docs/cuda.md.
 void print_profile(CudaProgram& program, int batch) {
   Buffers b = make_buffers(program.graph(), batch, Where::kDevice);
@@ -397,6 +424,7 @@ int main_of(int argc, char** argv) {
   const auto process = Clock::now();
   std::string model;
   std::string scaling;
+  std::vector<int> table;
   std::vector<int> layers;
   std::vector<int> batches = {1, 128};
   double seconds = 0.5;
@@ -414,6 +442,8 @@ int main_of(int argc, char** argv) {
         return 2;
       }
       precision = name == "fp16" ? Precision::kFp16 : Precision::kModel;
+    } else if (word == "--table") {
+      table = numbers(argv[++i]);
     } else if (word == "--scaling") {
       scaling = argv[++i];
     } else if (word == "--seconds") {
@@ -425,13 +455,19 @@ int main_of(int argc, char** argv) {
   if (model.empty()) {
     fmt::print(stderr,
                "usage: cuda_bench MODEL.onnx [--precision fp16] [--layers B,..] [--batches B,..] "
-               "[--seconds S] [--scaling cuda:0,1]\n");
+               "[--seconds S] [--scaling cuda:0,1] [--table B,..]\n");
     return 2;
   }
   const bool half = precision == Precision::kFp16;
   const graph::Graph imported = import::import_model(model);
   const auto graph = std::make_shared<const graph::Graph>(
       half ? graph::passes::drop_quantization(imported) : graph::passes::lower_quantized(imported));
+  if (!table.empty()) {
+    const auto device = make_device("cuda:0");
+    const auto program = compile_or_throw(*device, graph, {.precision = precision});
+    print_table(dynamic_cast<CudaProgram&>(*program), table);
+    return 0;
+  }
   std::string command = "cuda_bench";
   for (int i = 1; i < argc; ++i) command += fmt::format(" {}", argv[i]);
   fmt::print("{{\"command\": \"{}\", \"date\": \"{:%F}\",\n", command,

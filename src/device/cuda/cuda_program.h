@@ -33,6 +33,8 @@ class CudaProgram final : public Program {
   bool ranks() const override;
   std::int64_t memory_bytes() const override;
   const Plan& plan() const { return *plan_; }
+  // By step: how a batch of so many images runs.
+  std::vector<int> variants(int images) { return schedule_for(images)->variants; }
   // With autotuning, a JSON object: `autotune`, a list of the batch sizes that were tuned, each
   // with `images`, `from` ("file" or "measurement"), `path`, `note`.
   std::string details() const override;

@@ -11,6 +11,8 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "device/cuda/kernels/conv_kernel.h"
+#include "device/cuda/kernels/wgmma_choices.h"
 #include "device/cuda/test_network.h"
 
 namespace pronghorn::device::cuda {
@@ -105,6 +107,45 @@ TEST_F(Tuning, DamagedFilesAreSaidToBe) {
   std::string many = good;
   many.insert(many.find("\nend"), " 0");
   EXPECT_NE(note_for(many).find("steps"), std::string::npos);
+}
+
+// Rows of the built-in table name variants that their layers take, and are what a plan gets.
+TEST(MeasuredVariants, AreChosen) {
+  int measured = 0;
+  const auto look = [&](int n, int size, int ic, int oc, int kernel, int stride, bool residual) {
+    ConvProblem p{};
+    p.n = n;
+    p.ih = p.iw = size;
+    p.ic = ic;
+    p.oc = oc;
+    p.kh = p.kw = kernel;
+    p.sh = p.sw = stride;
+    p.pad_top = p.pad_left = kernel / 2;
+    p.oh = p.ow = (size + 2 * p.pad_top - kernel) / stride + 1;
+    p.groups = 1;
+    p.result = residual ? ConvResult::kBytesResidual : ConvResult::kBytes;
+    EXPECT_EQ(measured_variant(p, 114), nullptr);
+    const char* variant = measured_variant(p, 132);
+    if (variant == nullptr) return;
+    ++measured;
+    EXPECT_STREQ(kConvWgmmaSm90a.variant_name(kConvWgmmaSm90a.choose(p, 132)), variant)
+        << "n" << n << " ih" << size << " ic" << ic << " oc" << oc << " k" << kernel;
+  };
+  for (const int n : {1, 8, 32, 64, 128, 256}) {
+    int size = 56;
+    for (int wide = 64; wide <= 512; wide *= 2, size /= 2) {
+      for (const bool residual : {false, true}) {
+        look(n, size, wide, wide * 4, 1, 1, residual);
+        look(n, size, wide * 4, wide * 8, 1, 2, residual);
+      }
+      look(n, size, 64, 64, 1, 1, false);
+      look(n, size, wide, wide, 3, 1, false);
+      look(n, size, wide * 4, wide, 1, 1, false);
+      look(n, size, wide * 4, wide * 2, 1, 1, false);
+      look(n, size, wide * 2, wide * 2, 3, 2, false);
+    }
+  }
+  EXPECT_GT(measured, 10);
 }
 
 TEST_F(Tuning, IsAskedForByName) {

@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv_cluster(const __grid_constan
 
   const std::uint32_t base = (shared_address(shared_memory) + 1023u) & ~1023u;
   const std::uint32_t full = shared_address(barriers);
-  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int warp = warp_index();
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int parts = static_cast<int>(gridDim.z);
   const int rank = static_cast<int>(cluster_rank());

@@ -53,14 +53,15 @@ __device__ __forceinline__ void store_piece(std::uint32_t address, const std::ui
 // Finishes 16 channels of two pixels and writes them over their residuals at `places`.
 template <bool kFull>
 __device__ __forceinline__ void finish_chunk(const WgmmaJob& job, const int (&acc)[32],
-                                             const std::uint32_t (&places)[2], int channel) {
+                                             const std::uint32_t (&places)[2],
+                                             const Channels& constants) {
   const float offset = 8388608.0f + static_cast<float>(job.finish.z_res);
   const float m_res = job.finish.m_res;
   const uint4 res[2] = {load_piece(places[0]), load_piece(places[1])};
   std::uint32_t out[2][4];
 #pragma unroll
   for (int v = 0; v < 4; ++v) {
-    const Quad c = load_quad(job, channel + v * 4);
+    const Quad& c = constants.quads[v];
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       const int* d = &acc[v * 8 + h * 2];
@@ -90,7 +91,7 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
   extern __shared__ std::uint8_t shared_memory[];
   __shared__ __align__(8) std::uint64_t barriers[2 * kGroups * kMaxStages + 1];
 
-  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int warp = warp_index();
   const int lane = static_cast<int>(threadIdx.x) % 32;
   // Of a consumer its warpgroup, of a producer the warpgroup that it serves.
   const int group = warp >= kGroups * 4 ? warp - kGroups * 4 : warp / 4;
@@ -196,15 +197,14 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
       }
       wgmma_commit();
     };
-    const auto finish = [&](const int(&from)[32], int c) {
-      const int channel = c * 64 + quad * 16;
+    const auto finish = [&](const int(&from)[32], int c, const Channels& constants) {
       barrier_wait(full + 8 * stage, parity);
       const std::uint32_t box = ring + static_cast<std::uint32_t>(stage) * kBox;
       const std::uint32_t places[2] = {box + piece, box + piece + 8 * kStep};
       if (job.first_full) {
-        finish_chunk<true>(job.first, from, places, channel);
+        finish_chunk<true>(job.first, from, places, constants);
       } else {
-        finish_chunk<false>(job.first, from, places, channel);
+        finish_chunk<false>(job.first, from, places, constants);
       }
       async_fence();
       meet(1 + group, 128);
@@ -230,14 +230,17 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
     multiply(acc[0], 0);
 #pragma unroll
     for (int c = 0; c < kChunks; ++c) {
+      // On their way while products run.
+      const Channels constants = load_channels(job.first, c * 64 + quad * 16);
       if (c + 1 < kChunks) {
         multiply(acc[(c + 1) % 2], c + 1);
         wgmma_wait<1>();
       } else {
         wgmma_wait<0>();
       }
-      finish(acc[c % 2], c);
+      finish(acc[c % 2], c, constants);
     }
+    const Channels constants = load_channels(job.second, quad * 16);
     wgmma_wait<0>();
     if (lane == 0) {
 #pragma unroll
@@ -250,8 +253,8 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
       place[h] = pixel < job.second.rows ? pixel * job.second.oc + quad * 16 : -1;
     }
     const uint4 none[1][1] = {};
-    finish_tile<1, kN, false, false>(job.second, job.second_full, Channels{}, sums, none, place,
-                                     quad * 16);
+    finish_tile<1, kN, false, true>(job.second, job.second_full, constants, sums, none, place,
+                                    quad * 16);
     if (lane == 0) {
       if (elected) bulk_wait_read<0>();
       barrier_arrive(empty + 8 * before);

@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
   const std::uint32_t empty = full + 8 * kMaxStages;
   const std::uint32_t weights_full = empty + 8 * kMaxStages;
   const std::uint32_t turn = weights_full + 8;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int warp = warp_index();
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
   if (threadIdx.x == 0) {

@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kGroups * 128 + 128, 1)
   const std::uint32_t full = shared_address(barriers);
   const std::uint32_t empty = full + 16;
   const std::uint32_t weights_full = empty + 16;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int warp = warp_index();
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int width = job.base.iw;  // of a patch row, in pixels
 

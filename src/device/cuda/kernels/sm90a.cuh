@@ -159,6 +159,22 @@ __device__ __forceinline__ void store_remote(std::uint32_t address, std::uint32_
                __float_as_int(d));
 }
 
+// 16 bytes that are read once: they do not displace constants in the first-level cache.
+__device__ __forceinline__ uint4 load_once(const void* at) {
+  uint4 v;
+  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(at)
+               : "memory");
+  return v;
+}
+
+// The number of this thread's warp, which the compiler then knows to be one for all its threads:
+// products in a branch on it need not wait for each other.
+__device__ __forceinline__ int warp_index() {
+  return __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
+}
+
 // ---- launches that overlap ------------------------------------------------------------------
 
 // Waits for the launch before this one to be complete and its writes visible.

@@ -74,7 +74,7 @@ __device__ __forceinline__ void finish_rows(
     std::uint32_t out[kMi * 2][4];
 #pragma unroll
     for (int v = 0; v < 4; ++v) {
-      const Quad c = kHeld ? held.quads[v] : load_quad(job, channel + g * 64 + v * 4);
+      const Quad c = kHeld && g == 0 ? held.quads[v] : load_quad(job, channel + g * 64 + v * 4);
 #pragma unroll
       for (int i = 0; i < kMi * 2; ++i) {
         const int* d = &acc[i / 2][g * 32 + v * 8 + i % 2 * 2];
@@ -107,14 +107,13 @@ __device__ __forceinline__ void finish_rows(
 }
 
 // Finishes and stores a thread's part of a tile: rows at `place` (none where negative), 16 channels
-// from `channel` on of each 64. With kHeld, for kN 64, their constants are in `held`, else they are
+// from `channel` on of each 64. With kHeld the constants of the first 64 are in `held`; others are
 // read.
 template <int kMi, int kN, bool kRes, bool kHeld>
 __device__ __forceinline__ void finish_tile(
     const WgmmaJob& job, bool full, const Channels& held, const int (&acc)[kMi][kN / 2],
     const uint4 (&res)[kRes ? kMi * 2 : 1][kRes ? kN / 64 : 1],
     const std::int32_t (&place)[kMi * 2], int channel) {
-  static_assert(!kHeld || kN == 64);
   if (full) {
     finish_rows<kMi, kN, kRes, kHeld, true>(job, held, acc, res, place, channel);
   } else {
