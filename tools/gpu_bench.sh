@@ -7,7 +7,8 @@
 # the others run all the same.
 #   tools/gpu_bench.sh [FOLDER]      default bench/results/gpu
 # PRONGHORN_PEERS is the Python that has PyTorch (default python3); without one the peers are left out.
-# PRONGHORN_PARTS chooses among "device fp16 peers accuracy real" (default all). PRONGHORN_SECONDS: of one
+# PRONGHORN_PARTS chooses among "device fp16 accuracy real peers" (default all; the peers, which take
+# longest, come last). PRONGHORN_SECONDS: of one
 # measurement of the device or a peer (default 0.5). PRONGHORN_VALIDATION: labelled photographs, as
 # `pronghorn eval` takes them (default: validation.tar of the bundle). PRONGHORN_REAL: options of
 # `pronghorn bench` for the real part (default: three batch sizes, and 30 seconds with power second by
@@ -16,7 +17,7 @@ set -eu
 cd "$(dirname "$0")/.."
 folder=${1:-bench/results/gpu}
 python=${PRONGHORN_PEERS:-python3}
-parts=${PRONGHORN_PARTS:-device fp16 peers accuracy real}
+parts=${PRONGHORN_PARTS:-device fp16 accuracy real peers}
 seconds=${PRONGHORN_SECONDS:-0.5}
 validation=${PRONGHORN_VALIDATION:-validation.tar}
 model=models/resnet50-tin200-int8.onnx
@@ -61,14 +62,6 @@ if wants fp16; then
   result "$name-fp16.json" "$programs/cuda_bench" "$model" --precision fp16 --batches "$batches" \
     --layers 1,128 --seconds "$seconds"
 fi
-if wants peers; then
-  if env LD_LIBRARY_PATH="$before" "$python" -c 'import torch, torchvision' 2>/dev/null; then
-    result "$name-peers.json" env LD_LIBRARY_PATH="$before" "$python" bench/peers/gpu.py \
-      --compile 1,128 --seconds "$seconds"
-  else
-    echo "no PyTorch for $python: the peers are left out" >&2
-  fi
-fi
 if wants accuracy; then
   if [ -e "$validation" ]; then
     written "$name-accuracy.json" "$programs/pronghorn" eval "$validation" --model "$model" \
@@ -84,6 +77,14 @@ if wants real; then
   if [ -d images ]; then
     written "$name-real-images.json" "$programs/pronghorn" bench --device cuda:0 --model "$model" \
       --no-report --batch 128 --seconds 6 --images images
+  fi
+fi
+if wants peers; then
+  if env LD_LIBRARY_PATH="$before" "$python" -c 'import torch, torchvision' 2>/dev/null; then
+    result "$name-peers.json" env LD_LIBRARY_PATH="$before" "$python" bench/peers/gpu.py \
+      --compile 1,128 --seconds "$seconds"
+  else
+    echo "no PyTorch for $python: the peers are left out" >&2
   fi
 fi
 [ -z "$failed" ] || { echo "gpu_bench: failed:$failed" >&2; exit 1; }
