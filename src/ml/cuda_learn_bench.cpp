@@ -215,6 +215,47 @@ class Bench {
          [&] { return launch_group_sums(data_.x.dtype, sums, gpu.multiprocessors, stream); });
   }
 
+  // What a fit from the host's memory takes beside its passes.
+  void parts() {
+    std::vector<std::int32_t> y(data_.group);
+    constexpr int kParts = 7;
+    const char* const names[kParts] = {"device",       "threads and stream", "rows sent",
+                                       "classes sent", "classes freed",      "rows freed",
+                                       "threads ended"};
+    std::vector<double> all[kParts];
+    for (int i = 0; i < 5; ++i) {
+      int part = 0;
+      auto from = std::chrono::steady_clock::now();
+      const auto lap = [&] {
+        const auto now = std::chrono::steady_clock::now();
+        all[part++].push_back(std::chrono::duration<double, std::milli>(now - from).count());
+        from = now;
+      };
+      device::cuda::make_device(name_);
+      lap();
+      auto team =
+          std::make_unique<device::cuda::GpuTeam>(std::vector<int>{0}, base::available_cores());
+      lap();
+      auto x = device::cuda::make_resident(*team, data_.x);
+      lap();
+      std::vector<device::cuda::GpuArray> classes;
+      device::cuda::upload_rows(*team, x->shares, y.data(), 4, classes);
+      lap();
+      classes.clear();
+      lap();
+      x.reset();
+      lap();
+      team.reset();
+      lap();
+    }
+    fmt::print("{{\"parts_ms\": {{");
+    for (int part = 0; part < kParts; ++part) {
+      std::sort(all[part].begin(), all[part].end());
+      fmt::print("{}\"{}\": {:.2f}", part == 0 ? "" : ", ", names[part], all[part][2]);
+    }
+    fmt::print("}}}}\n");
+  }
+
   void kmeans() {
     const auto learner = fresh();
     device::KMeansSetup setup;
@@ -487,6 +528,7 @@ int main(int argc, char** argv) {
   try {
     Bench bench(rows, argc > 2 ? argv[2] : "cuda:0");
     bench.kernels();
+    bench.parts();
     bench.kmeans();
     bench.gaussian();
     bench.logistic();

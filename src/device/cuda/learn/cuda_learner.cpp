@@ -475,7 +475,7 @@ void label_rows(const Gpu& gpu, Dtype dtype, const ProductJob& job, double longe
   fast.open_count = open.as<unsigned>();
   fast.open = open.as<unsigned>() + 4;
   check(cudaMemsetAsync(fast.open_count, 0, sizeof(unsigned), stream), "clearing");
-  check(launch_nearest(fast, gpu.multiprocessors, stream), "nearest centres");
+  check(launch_nearest(fast, gpu.multiprocessors, gpu.shared_bytes, stream), "nearest centres");
   ProductJob rest = job;
   rest.list = fast.open;
   rest.list_count = fast.open_count;

@@ -117,6 +117,16 @@ __device__ __forceinline__ float reciprocal(float value) {
   return 1.0f / value;
 #endif
 }
+// The square root to two units of the last place.
+__device__ __forceinline__ float root(float value) {
+#ifdef __CUDACC__
+  float result;
+  asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
+  return result;
+#else
+  return std::sqrt(value);
+#endif
+}
 // e^value to two units of the last place, for finite values up to 88; 0 below -87. The power of two
 // next to it, and what its exponent's rounding left.
 __device__ __forceinline__ float exponential(float value) {

@@ -44,8 +44,8 @@ struct ProductJob {
 int launch_product(Product kind, Dtype x, Dtype work, const ProductJob& job, int multiprocessors,
                    LearnStream stream);
 
-// kNearest for float rows of up to 64 columns and few centres, on the matrix unit: rows that it
-// cannot decide are listed (nearest_mma_sm80.cuh). b, bias, shift: as of ProductJob.
+// kNearest for at least 32 float rows of up to 64 columns and few centres, on the matrix unit: rows
+// that it cannot decide are listed (nearest_mma_sm80.cuh). b, bias, shift: as of ProductJob.
 struct NearestJob {
   const float* x;
   std::int64_t rows, ld;
@@ -61,7 +61,8 @@ struct NearestJob {
   unsigned* open_count;  // 0 before
 };
 bool nearest_fits(const NearestJob& job, int capability, int shared_bytes);
-int launch_nearest(const NearestJob& job, int multiprocessors, LearnStream stream);
+int launch_nearest(const NearestJob& job, int multiprocessors, int shared_bytes,
+                   LearnStream stream);
 
 // Sums of the rows of each group. With t = (x - shift), in doubles: first = sum w t, second = sum
 // w t^2 (where wanted), the weights' sums (unless all are 1), and how many rows. `group` null: all

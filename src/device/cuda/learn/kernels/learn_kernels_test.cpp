@@ -59,9 +59,10 @@ unsigned filtered(ProductJob product) {
   job.open = open.data();
   job.open_count = &count;
   const int panels = product.padded / kPanel;
-  emulate::run({2, 1}, {NearestTile::kThreads, 1},
-               static_cast<std::size_t>(NearestTile::shared_bytes(panels)),
-               [&] { panels == 1 ? nearest_kernel<3>(job) : nearest_kernel<2>(job); });
+  const int warps = NearestTile::warps(panels, 227 << 10);
+  emulate::run({2, 1}, {static_cast<unsigned>(32 * warps), 1},
+               static_cast<std::size_t>(NearestTile::shared_bytes(panels, warps)),
+               [&] { warps == 12 ? nearest_kernel<12>(job) : nearest_kernel<8>(job); });
   product.list = open.data();
   product.list_count = &count;
   emulate::run({2, 1}, {128, 1}, static_cast<std::size_t>(ProductTile<float>::shared_bytes(false)),

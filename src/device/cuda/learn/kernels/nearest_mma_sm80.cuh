@@ -19,23 +19,29 @@
 namespace pronghorn::device::cuda {
 
 struct NearestTile {
-  static constexpr int kWarps = 8;
-  static constexpr int kThreads = 32 * kWarps;
   static constexpr int kRows = 32;
   static constexpr int kCols = 64;
   static constexpr int kMostPanels = 4;
   static constexpr int kGroups = 4;  // of eight centres, whose products take turns
   static constexpr int kStageBytes = kRows * kCols * 4;
-  static constexpr int stages(int panels) { return panels == 1 ? 3 : 2; }
-  static constexpr int shared_bytes(int panels) {
-    return (panels * kPanel * (kCols + 1) + kCols) * 4 + kWarps * stages(panels) * kStageBytes;
+  static constexpr int kStages = 2;
+  static constexpr int shared_bytes(int panels, int warps) {
+    return (panels * kPanel * (kCols + 1) + kCols) * 4 + warps * kStages * kStageBytes;
+  }
+  // 12, or 8 where a block may have less of shared memory than those need; 0: too little for both.
+  static constexpr int warps(int panels, int most_bytes) {
+    return shared_bytes(panels, 12) <= most_bytes  ? 12
+           : shared_bytes(panels, 8) <= most_bytes ? 8
+                                                   : 0;
   }
 };
 
-template <int kStages>
+template <int kWarps>
 class NearestWarp {
  public:
   using Tile = NearestTile;
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kStages = Tile::kStages;
 
   __device__ __forceinline__ explicit NearestWarp(const NearestJob& job)
       : job_(job),
@@ -46,8 +52,9 @@ class NearestWarp {
         norms_(centers_ + job.padded * Tile::kCols),
         shift_(norms_ + job.padded),
         memory_(reinterpret_cast<unsigned char*>(shift_ + Tile::kCols) +
-                static_cast<int>(threadIdx.x) / 32 * kStages * Tile::kStageBytes) {
-    for (int i = static_cast<int>(threadIdx.x); i < job.padded * 16; i += Tile::kThreads) {
+                static_cast<int>(threadIdx.x) / 32 * kStages * Tile::kStageBytes),
+        along_{piece_at(g_, t_) * 4, piece_at(g_, 4 + t_) * 4} {
+    for (int i = static_cast<int>(threadIdx.x); i < job.padded * 16; i += kThreads) {
       const int k = i / 16;
       Pack<float> values{};
 #pragma unroll
@@ -57,7 +64,7 @@ class NearestWarp {
       }
       store_pack(centers_ + piece_at(k, i % 16) * 4, values);
     }
-    for (int k = static_cast<int>(threadIdx.x); k < job.padded; k += Tile::kThreads) {
+    for (int k = static_cast<int>(threadIdx.x); k < job.padded; k += kThreads) {
       norms_[k] = job.bias[k];
     }
     if (threadIdx.x < Tile::kCols) {
@@ -68,9 +75,8 @@ class NearestWarp {
   }
 
   __device__ __forceinline__ void run() {
-    const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * Tile::kWarps;
-    const std::int64_t own =
-        static_cast<std::int64_t>(blockIdx.x) * Tile::kWarps + threadIdx.x / 32;
+    const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * kWarps;
+    const std::int64_t own = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
     const std::int64_t tiles = (job_.rows + Tile::kRows - 1) / Tile::kRows;
     std::int64_t ahead = own;
     for (int stage = 0; stage < kStages - 1; ++stage, ahead += warps) fetch(stage, ahead, tiles);
@@ -79,7 +85,9 @@ class NearestWarp {
       wait_for_copies<kStages - 2>();
       __syncwarp();
       fetch((stage + kStages - 1) % kStages, ahead, tiles);
-      take(memory_ + stage * Tile::kStageBytes, tile * Tile::kRows);
+      const std::int64_t first = first_row(tile);
+      take(memory_ + stage * Tile::kStageBytes, first,
+           static_cast<int>(tile * Tile::kRows - first));
       stage = (stage + 1) % kStages;
       __syncwarp();
     }
@@ -88,29 +96,65 @@ class NearestWarp {
   }
 
  private:
+  // The last tile ends with the last row: it has some rows of the one before, which take() skips.
+  __device__ __forceinline__ std::int64_t first_row(std::int64_t tile) const {
+    const std::int64_t last = job_.rows - Tile::kRows;
+    return tile * Tile::kRows < last ? tile * Tile::kRows : last;
+  }
+
   __device__ __forceinline__ void fetch(int stage, std::int64_t tile, std::int64_t tiles) const {
     if (tile < tiles) {
       unsigned char* to = memory_ + stage * Tile::kStageBytes;
-      const std::int64_t row = tile * Tile::kRows;
-      const int left =
-          static_cast<int>(job_.rows - row < Tile::kRows ? job_.rows - row : Tile::kRows);
+      // Two rows at a time; the place of a piece in row r + 8 is that in row r.
+      const int piece = lane_ % 16;
+      const int first = lane_ / 16;
+      const bool there = piece * 4 < job_.cols;
+      const float* from = job_.x + (first_row(tile) + first) * job_.ld + (there ? piece * 4 : 0);
 #pragma unroll
-      for (int i = 0; i < Tile::kRows / 2; ++i) {
-        const int r = i * 2 + lane_ / 16;
-        const int piece = lane_ % 16;
-        const bool there = r < left && piece * 4 < job_.cols;
-        const float* from = there ? job_.x + (row + r) * job_.ld + piece * 4 : job_.x;
-        copy_async<16>(to + piece_at(r, piece) * 16, from, there);
+      for (int i = 0; i < Tile::kRows / 2; ++i, from += 2 * job_.ld) {
+        copy_async<16>(to + piece_at(first + i % 4 * 2, piece) * 16 + i / 4 * 2048, from, there);
       }
     }
     commit_copies();
   }
 
-  __device__ __forceinline__ void take(const unsigned char* stage, std::int64_t first) {
+  // The piece of row g or column 4 t on, of 64 floats each: 16 p columns and 8 `groups` rows after
+  // it.
+  __device__ __forceinline__ Pack<float> load_at(const float* rows, int groups, int p) const {
+    return load_pack(rows + along_[p % 2] + groups * 8 * Tile::kCols + p / 2 * 32);
+  }
+
+  // Of one row: the least value, its centre, the second least, the sum of the columns' squares.
+  struct Found {
+    float best, second, norm;
+    int index;
+  };
+  // By value: a choice of references would put both in memory.
+  static __device__ __forceinline__ Found one_of(bool first, const Found& a, const Found& b) {
+    return {first ? a.best : b.best, first ? a.second : b.second, first ? a.norm : b.norm,
+            first ? a.index : b.index};
+  }
+  // What this lane and the one at lane ^ mask know of the row that this one keeps.
+  static __device__ __forceinline__ Found of_both(Found kept, const Found& given, int mask) {
+    const float best = __shfl_xor_sync(~0u, given.best, mask);
+    const float second = __shfl_xor_sync(~0u, given.second, mask);
+    const int index = __shfl_xor_sync(~0u, given.index, mask);
+    kept.norm += __shfl_xor_sync(~0u, given.norm, mask);
+    kept.second = fminf(fminf(kept.second, second), fmaxf(kept.best, best));
+    kept.index = best < kept.best ? index : kept.index;
+    kept.best = fminf(kept.best, best);
+    return kept;
+  }
+
+  // 32 rows from `first` on without the `skipped` first ones of them.
+  __device__ __forceinline__ void take(const unsigned char* stage, std::int64_t first,
+                                       int skipped) {
     // This lane's own row, when labels are written.
-    const std::int64_t own = first + g_ + 8 * t_;
+    const int in_tile = g_ + 8 * t_;
+    const std::int64_t own = first + in_tile;
+    const bool there = in_tile >= skipped;
     int was = -1;
-    if (job_.before != nullptr && own < job_.rows) was = job_.before[own];
+    if (job_.before != nullptr && there) was = job_.before[own];
     const auto* rows = reinterpret_cast<const float*>(stage);
     // Rows g, g + 8 of each of two tiles of 16: the left operands of eight steps.
     float x[2][8][4];
@@ -120,7 +164,7 @@ class NearestWarp {
       norm[r] = 0;
 #pragma unroll
       for (int p = 0; p < 4; ++p) {
-        Pack<float> values = load_piece(rows, g_ + 8 * r, p * 4 + t_);
+        Pack<float> values = load_at(rows, r, p);
         const Pack<float> shift = load_pack(shift_ + p * 16 + 4 * t_);
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
@@ -137,7 +181,9 @@ class NearestWarp {
       best[r] = second[r] = INFINITY;
       index[r] = 0;
     }
-    for (int n = 0; n < job_.padded; n += 8 * Tile::kGroups) {
+    const float* centers = centers_;
+    for (int n = 0; n < job_.padded;
+         n += 8 * Tile::kGroups, centers += 8 * Tile::kGroups * Tile::kCols) {
       float sum[Tile::kGroups][2][4];  // of groups of eight centres, two tiles of rows
 #pragma unroll
       for (int c = 0; c < Tile::kGroups; ++c) {
@@ -151,7 +197,7 @@ class NearestWarp {
         Pack<float> values[Tile::kGroups];
 #pragma unroll
         for (int c = 0; c < Tile::kGroups; ++c) {
-          values[c] = load_piece(centers_, n + c * 8 + g_, p * 4 + t_);
+          values[c] = load_at(centers, c, p);
         }
 #pragma unroll
         for (int s = 0; s < 2; ++s) {
@@ -171,40 +217,28 @@ class NearestWarp {
           for (int e = 0; e < 2; ++e) {
             const float value = sum[c][r / 2][r % 2 * 2 + e];
             second[r] = fminf(second[r], fmaxf(best[r], value));
-            if (value < best[r]) index[r] = n + c * 8 + 2 * t_ + e;
+            if (value < best[r]) index[r] = n + c * 8 + e;  // and 2 t
             best[r] = fminf(best[r], value);
           }
         }
       }
     }
-    int label = 0;
-    bool sure = false;
+    // The four lanes of four rows exchange halves until each has a row of its own.
+    Found of[4];
 #pragma unroll
-    for (int r = 0; r < 4; ++r) {
-#pragma unroll
-      for (int mask = 1; mask < 4; mask *= 2) {
-        const float other = __shfl_xor_sync(~0u, best[r], mask);
-        const float other_second = __shfl_xor_sync(~0u, second[r], mask);
-        const int other_index = __shfl_xor_sync(~0u, index[r], mask);
-        norm[r] += __shfl_xor_sync(~0u, norm[r], mask);
-        second[r] = fminf(fminf(second[r], other_second), fmaxf(best[r], other));
-        if (other < best[r]) {
-          best[r] = other;
-          index[r] = other_index;
-        }
-      }
-      if (t_ == r) {
-        const float length = sqrtf(norm[r]);
-        const float reach = length + job_.radius;
-        const float error = 1.01f / 512 * length * job_.radius + 2.5e-5f * reach * reach;
-        sure = second[r] - best[r] > 2 * error;
-        label = index[r];
-      }
-    }
-    const bool there = own < job_.rows;
+    for (int r = 0; r < 4; ++r) of[r] = {best[r], second[r], norm[r], index[r] + 2 * t_};
+    const bool upper = (t_ & 2) != 0;
+    const bool right = (t_ & 1) != 0;
+    const Found even = of_both(one_of(upper, of[2], of[0]), one_of(upper, of[0], of[2]), 2);
+    const Found odd = of_both(one_of(upper, of[3], of[1]), one_of(upper, of[1], of[3]), 2);
+    const Found row = of_both(one_of(right, odd, even), one_of(right, even, odd), 1);
+    const float length = root(row.norm);
+    const float reach = length + job_.radius;
+    const float apart = row.second - row.best;
+    const bool sure = apart > 2 * (1.01f / 512 * length * job_.radius + 2.5e-5f * reach * reach);
     if (there && sure) {
-      if (was != label) ++changed_;
-      job_.labels[own] = label;
+      if (was != row.index) ++changed_;
+      job_.labels[own] = row.index;
     }
     // The others go to the list, a warp's in one addition.
     const unsigned open = __ballot_sync(~0u, there && !sure);
@@ -224,12 +258,13 @@ class NearestWarp {
   float* const norms_;
   float* const shift_;
   unsigned char* const memory_;
+  const int along_[2];  // floats to the pieces t and 4 + t of row g
   unsigned long long changed_ = 0;
 };
 
-template <int kStages>
-__global__ void __launch_bounds__(NearestTile::kThreads, 1) nearest_kernel(NearestJob job) {
-  NearestWarp<kStages>(job).run();
+template <int kWarps>
+__global__ void __launch_bounds__(32 * kWarps, 1) nearest_kernel(NearestJob job) {
+  NearestWarp<kWarps>(job).run();
 }
 
 }  // namespace pronghorn::device::cuda
