@@ -53,6 +53,9 @@ TEST(BorrowedPool, IsTheLastOneOfThatSize) {
 }
 
 TEST(BorrowedPool, AForkedProcessStartsItsOwn) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "the thread sanitizer does not follow threads of forked processes";
+#endif
   {
     const BorrowedPool left(2);
   }
