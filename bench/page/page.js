@@ -514,7 +514,7 @@ function comparison() {
   const box = section('runs', 'Runs');
   box.append(table([{text: 'run', left: true}, {text: 'file', left: true}, {text: 'machine', left: true}, {text: 'commit', left: true}, {text: 'stability', left: true}, 'top-1'],
     data.runs.map((r, i) => [String(i + 1), r.file, r.machine ? `${r.machine.cpu}, ${r.machine.cores} cores` : '', r.machine ? r.machine.commit : '', r.stability ? r.stability.verdict : '–',
-      r.accuracy ? percent(r.accuracy.top1, 2) : '–']), 'Runs'), (data.notes || []).map(note => el('p', {className: 'note'}, note + '.')));
+      r.accuracy ? percent(r.accuracy.top1, 2) : '–']), 'Runs'), ...(data.notes || []).map(note => el('p', {className: 'note'}, note + '.')));
   const figures = section('changes', 'Throughput');
   const head = [{text: 'what', left: true}, '1, images/s', '95 %'];
   data.runs.slice(1).forEach((_, i) => head.push(`${i + 2}, images/s`, '95 %', 'change', {text: 'verdict', left: true}));
