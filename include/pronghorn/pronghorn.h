@@ -346,9 +346,10 @@ typedef struct ph_classify_stats { /* seconds are summed over threads, except wa
   double copy_seconds;   /* of infer_seconds: to and from the device's own memory; 0 where it works
                             in the host's */
   double result_seconds; /* of infer_seconds: in on_result */
-  /* Of devices that take part in the input path: seconds that their lanes waited for the JPEG
-   * engine and for copies and resize; images that the engine decoded, and images that its lanes
-   * took up and the processor decoded (other kinds than baseline JPEGs, damaged ones). Since 0.4.
+  /* Of devices that take part in the input path: seconds that threads spent handing images to the
+   * JPEG engine, and waiting for the device's memory to be free; images that the engine decoded,
+   * and images that its lanes took up and the processor decoded (other kinds than baseline JPEGs,
+   * damaged ones). Since 0.4.
    */
   double engine_seconds, lane_seconds;
   int64_t engine_images, engine_returned;

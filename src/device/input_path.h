@@ -35,12 +35,22 @@ struct JpegStream {
   bool decoded = false;  // set by InputLane::decode
 };
 
-// One thread's way to the device. Two sets of `most` places, each of side * side * 3 bytes, take
-// turns: finish() gives the set that was filled and begins the other. Throws Error when the device
-// fails.
+// A set of places that the device fills. Must go before its lane is given back.
+class Places {
+ public:
+  virtual ~Places() = default;  // waits without an error; the set is then free again
+  virtual void wait() = 0;      // until all of it is filled. Throws Error when the device fails
+  virtual const std::uint8_t* pixels() const = 0;  // of all places, where the device reaches them
+};
+
+// One thread's way to the device. Some sets of `most` places, each of side * side * 3 bytes, take
+// turns. Throws Error when the device fails.
 class InputLane {
  public:
   virtual ~InputLane() = default;
+  // Takes a free set of places; waits while there is none. Nothing, where one was begun and not
+  // finished.
+  virtual void begin() = 0;
   // Host memory for samples of `bytes` bytes. Valid until the next put(), drop() or room().
   virtual std::byte* room(std::size_t bytes) = 0;
   // What was written to room() goes, resized, to `place`; false, and nothing is done, when the
@@ -51,12 +61,11 @@ class InputLane {
   // room() is another, as after put().
   virtual void drop(std::size_t bytes) = 0;
   // Begins to decode whole baseline JPEGs on the device's engine, and to resize each to its place
-  // unless `resize` is off. Sets `decoded` of those that the engine took. Their `bytes` must stay
-  // until finish() returns or the lane is given back.
+  // unless `resize` is off; waits while the engine has enough to do. Sets `decoded` of those that
+  // the engine took. Their `bytes` must stay until the set is filled.
   virtual void decode(std::span<JpegStream> streams, bool resize) = 0;
-  // Waits for everything. The pixels of all places, where the device reaches them; valid until the
-  // next but one finish().
-  virtual const std::uint8_t* finish() = 0;
+  // The set that was begun; the device is still at work on it.
+  virtual std::unique_ptr<Places> finish() = 0;
 };
 
 class InputPath {

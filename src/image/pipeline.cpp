@@ -5,10 +5,13 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <condition_variable>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -19,6 +22,8 @@ namespace pronghorn::image {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr auto kIdle = std::chrono::milliseconds(2);
 
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -90,9 +95,9 @@ class ProcessorLoader final : public Loader {
 struct Run {
   const Source& source;
   const PipelineOptions& options;
-  const std::function<void(const Chunk&)>& sink;
+  const std::function<void(Chunk&)>& sink;
   const std::function<bool()>& cancelled;
-  const std::function<void(int)>& at_end;
+  const std::function<void()>& idle;
 
   std::mutex mutex;  // guards what follows
   std::int64_t next = 0;
@@ -101,6 +106,11 @@ struct Run {
   std::vector<double> rates;  // of the loaders, images a second; or as guessed
   bool measured = false;      // not guesses
   std::atomic<bool> stop{false};
+
+  std::mutex loaded_mutex;  // guards what follows
+  std::condition_variable loaded_changed;
+  std::deque<Chunk> loaded;
+  int loading = 0;  // workers
 
   // Claims the next images: a full chunk, or towards the end a share of what is left. Among
   // unequal loaders it is half of the share by rate: the rest evens out what rates do not foresee.
@@ -163,27 +173,30 @@ struct Run {
       loader = options.loaders[static_cast<std::size_t>(worker)];
     }
     PipelineStats stats;
-    Chunk chunk;
-    chunk.worker = worker;
     std::int64_t first = 0;
     int count = 0;
     while (!stopped() && claim(worker, loader->most(), first, count)) {
+      Chunk chunk;
       const auto start = Clock::now();
       loader->load(source, options, first, count, [this] { return stopped(); }, chunk, stats);
       if (failed()) break;
-      const auto begin = Clock::now();
-      sink(chunk);
-      const auto end = Clock::now();
-      stats.sink_seconds += seconds(end - begin);
-      see_rate(worker, count, seconds(end - start));
-    }
-    if (at_end && !failed()) {
-      const auto begin = Clock::now();
-      at_end(worker);
-      stats.sink_seconds += seconds(Clock::now() - begin);
+      if (own == nullptr) {
+        see_rate(worker, count, seconds(Clock::now() - start));
+        const std::lock_guard lock(loaded_mutex);
+        loaded.push_back(std::move(chunk));
+        loaded_changed.notify_one();
+      } else {
+        hand_over(chunk, stats);
+      }
     }
     const std::lock_guard lock(mutex);
     total += stats;
+  }
+
+  void hand_over(Chunk& chunk, PipelineStats& stats) {
+    const auto begin = Clock::now();
+    sink(chunk);
+    stats.sink_seconds += seconds(Clock::now() - begin);
   }
 
   void work_safely(int worker) {
@@ -192,6 +205,44 @@ struct Run {
     } catch (...) {
       fail(std::current_exception());
     }
+    if (options.loaders.empty()) return;
+    const std::lock_guard lock(loaded_mutex);
+    --loading;
+    loaded_changed.notify_one();
+  }
+
+  // Until the last worker has ended. After a failure chunks are dropped: workers may wait for their
+  // memory.
+  void collect() {
+    PipelineStats stats;
+    for (bool more = true; more;) {
+      std::optional<Chunk> chunk;
+      {
+        std::unique_lock lock(loaded_mutex);
+        loaded_changed.wait_for(lock, kIdle, [&] { return !loaded.empty() || loading == 0; });
+        if (!loaded.empty()) {
+          chunk = std::move(loaded.front());
+          loaded.pop_front();
+        } else {
+          more = loading > 0;
+        }
+      }
+      if (failed()) continue;
+      try {
+        if (!chunk) {
+          const auto begin = Clock::now();
+          if (idle) idle();
+          stats.sink_seconds += seconds(Clock::now() - begin);
+        } else {
+          if (chunk->filling != nullptr) chunk->filling->wait();
+          hand_over(*chunk, stats);
+        }
+      } catch (...) {
+        fail(std::current_exception());
+      }
+    }
+    const std::lock_guard lock(mutex);
+    total += stats;
   }
 };
 
@@ -215,27 +266,37 @@ PipelineStats& PipelineStats::operator+=(const PipelineStats& other) {
 }
 
 PipelineStats run(const Source& source, const PipelineOptions& options,
-                  const std::function<void(const Chunk&)>& sink,
-                  const std::function<bool()>& cancelled, const std::function<void(int)>& at_end) {
+                  const std::function<void(Chunk&)>& sink, const std::function<bool()>& cancelled,
+                  const std::function<void()>& idle) {
   check(options);
   const auto begin = Clock::now();
-  const int count =
-      options.loaders.empty() ? options.workers : static_cast<int>(options.loaders.size());
-  Run state{source, options, sink, cancelled, at_end};
+  const bool collects = !options.loaders.empty();
+  const int count = collects ? static_cast<int>(options.loaders.size()) : options.workers;
+  Run state{source, options, sink, cancelled, idle};
   for (const Loader* loader : options.loaders) state.rates.push_back(loader->likely_rate());
   {
     std::vector<std::jthread> workers;
-    workers.reserve(static_cast<std::size_t>(count) - 1);
+    workers.reserve(static_cast<std::size_t>(count));
     try {
-      for (int worker = 1; worker < count; ++worker) {
+      for (int worker = collects ? 0 : 1; worker < count; ++worker) {
+        {
+          const std::lock_guard lock(state.loaded_mutex);
+          ++state.loading;
+        }
         workers.emplace_back([&state, worker] { state.work_safely(worker); });
       }
     } catch (const std::system_error& error) {
+      const std::lock_guard lock(state.loaded_mutex);
+      --state.loading;  // the one that was not started
       state.fail(std::make_exception_ptr(
           base::Error(base::Status::kOutOfMemory,
                       fmt::format("pipeline: cannot start {} threads: {}", count, error.what()))));
     }
-    state.work_safely(0);
+    if (collects) {
+      state.collect();
+    } else {
+      state.work_safely(0);
+    }
   }
   if (state.error != nullptr) std::rethrow_exception(state.error);
   state.total.wall_seconds = seconds(Clock::now() - begin);

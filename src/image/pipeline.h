@@ -5,10 +5,14 @@
 // own tensor and hands the chunk to `sink` on the same thread. Reading, decoding and whatever the
 // sink does (inference, or queueing for a device) thus overlap without a stage ever waiting for
 // another, and memory is bounded by workers * chunk images.
+//
+// Loaders in place of the processor's decoders only begin what a device does for a chunk, and go on
+// to the next one. The calling thread waits for the device and hands the chunks to `sink`.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,13 +36,20 @@ struct PipelineOptions {
   std::vector<Loader*> loaders;
 };
 
-// Images [first, first + slot.size()) of the source. `pixels` holds only the good ones, one after
-// another, width * width * 3 bytes each, in memory that the sink understands; `slot[i]` is the
-// place of image i there, or -1 when it is broken and `error[i]` says why.
+// Memory that a device fills.
+class Filling {
+ public:
+  virtual ~Filling() = default;  // waits without an error; the memory is then used again
+  virtual void wait() = 0;       // until it is filled; throws Error
+};
+
+// Images [first, first + slot.size()) of the source. `pixels` has room for `good` images or more,
+// width * width * 3 bytes each, in memory that the sink understands; `slot[i]` is the place of
+// image i there, or -1 when it is broken and `error[i]` says why.
 struct Chunk {
   std::int64_t first = 0;
-  int worker = 0;
   std::span<const std::uint8_t> pixels;
+  std::unique_ptr<Filling> filling;  // of `pixels`, has been waited for; keep it as long as them
   int good = 0;
   std::vector<int> slot;
   std::vector<std::string> error;
@@ -48,8 +59,8 @@ struct PipelineStats {  // seconds summed over workers
   double read_seconds = 0;
   double decode_seconds = 0;  // decode, resize, crop on the processor
   double resize_seconds = 0;  // of decode_seconds: resize and crop
-  double engine_seconds = 0;  // waited for a device's decoder
-  double lane_seconds = 0;    // waited for a device's copies and resize
+  double engine_seconds = 0;  // handing images to a device's decoder, which includes its waiting
+  double lane_seconds = 0;    // waited for memory that a device has not done with
   double sink_seconds = 0;
   double copy_seconds = 0;    // of sink_seconds: to and from a device; the sink's owner fills it in
   double result_seconds = 0;  // of sink_seconds: handing results over; likewise
@@ -68,23 +79,25 @@ class Loader {
   virtual ~Loader() = default;
   virtual int most() const = 0;            // images at a time
   virtual double likely_rate() const = 0;  // against other loaders', until it has been measured
-  // Images [first, first + count) of the source: fills all of `chunk` but `worker`, and adds to
-  // `stats`. With `strict` a broken image's Error is thrown. `stopped` is polled between images;
-  // once it returns true the chunk ends with the images that it has.
+  // Images [first, first + count) of the source: fills all of `chunk` and adds to `stats`. With
+  // `strict` a broken image's Error is thrown. `stopped` is polled between images; once it returns
+  // true the chunk ends with the images that it has.
   virtual void load(const Source& source, const PipelineOptions& options, std::int64_t first,
                     int count, const std::function<bool()>& stopped, Chunk& chunk,
                     PipelineStats& stats) = 0;
 };
 
-// Calls `sink` for every chunk, concurrently from the workers, chunks starting in order. Worker 0
-// is the calling thread. An exception from a sink stops the pipeline and is rethrown; with `strict`
-// so does the first broken image. `cancelled` is polled between images, by every worker; once it
-// returns true the chunks under way are handed over with the images they have and run() returns.
-// `at_end` is called by each worker after its last chunk, unless the pipeline failed.
-// Throws Error(kInvalidArgument) when workers, chunk or the width is below 1.
+// Calls `sink` for every chunk; it may move from it. Without loaders the workers call it, at once,
+// and worker 0 is the calling thread; with loaders the calling thread does, a chunk after the
+// other, and calls `idle` when none has come for two milliseconds and at the end: what the sink has
+// begun is then to be finished. Chunks start in order. An exception from a sink stops the pipeline
+// and is rethrown; with `strict` so does the first broken image. `cancelled` is polled between
+// images, by every worker; once it returns true the chunks under way are handed over with the
+// images they have and run() returns. Throws Error(kInvalidArgument) when workers, chunk or the
+// width is below 1.
 PipelineStats run(const Source& source, const PipelineOptions& options,
-                  const std::function<void(const Chunk&)>& sink,
+                  const std::function<void(Chunk&)>& sink,
                   const std::function<bool()>& cancelled = {},
-                  const std::function<void(int worker)>& at_end = {});
+                  const std::function<void()>& idle = {});
 
 }  // namespace pronghorn::image

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a source of photographs to ordered results. Every worker of the image pipeline infers what
 // it decoded, on its own core, so decode and inference never wait for each other; a small reorder
-// window puts the results back into source order.
+// window puts the results back into source order. Where a device takes part in decoding, the
+// calling thread starts the inference of every chunk as soon as its pixels are there.
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "runtime/photo_loader.h"
@@ -18,6 +21,13 @@ namespace {
 
 // Images that processors decode while an engine starts.
 constexpr std::int64_t kWorthStarting = 2000;
+constexpr auto kPoll = std::chrono::milliseconds(50);
+
+// A device prepares itself for each size of batch: near the end of a source there are many. What
+// lies in the places that were not asked for is inferred and dropped.
+int rounded_up(int images) {
+  return static_cast<int>(std::bit_ceil(static_cast<unsigned>(images)));
+}
 
 struct Finished {
   std::vector<int> slot;
@@ -31,11 +41,19 @@ class InOrder {
           const std::function<bool(const Result&)>& on_result)
       : session_(session), source_(source), window_(window), on_result_(on_result) {}
 
-  // Blocks while the chunk at `first` is too far ahead of what has been delivered. Hands over what
-  // is next, unless another thread is at it, which then takes this chunk along.
+  // Blocks while the chunk at `first` is too far ahead of what has been delivered, unless
+  // `stopped`, which is polled, says that nothing more will be.
+  void admit(std::int64_t first, const std::function<bool()>& stopped) {
+    std::unique_lock lock(mutex_);
+    const auto near = [&] { return stopped_ || first < next_ + window_; };
+    while (!moved_.wait_for(lock, kPoll, near) && !stopped()) {
+    }
+  }
+
+  // After admit(). Hands over what is next, unless another thread is at it, which then takes this
+  // chunk along.
   void deliver(std::int64_t first, Finished finished) {
     std::unique_lock lock(mutex_);
-    moved_.wait(lock, [&] { return stopped_ || first < next_ + window_; });
     if (stopped_) return;
     waiting_.emplace(first, std::move(finished));
     if (emitting_) return;
@@ -99,7 +117,7 @@ class InOrder {
   double seconds_ = 0;
 };
 
-// A loader that fails ends the wait of the workers that are ahead of it.
+// Loads what is not too far ahead. A loader that fails ends the wait of the others.
 class Watched final : public image::Loader {
  public:
   Watched(image::Loader& inner, InOrder& order) : inner_(inner), order_(order) {}
@@ -108,6 +126,7 @@ class Watched final : public image::Loader {
   void load(const image::Source& source, const image::PipelineOptions& options, std::int64_t first,
             int count, const std::function<bool()>& stopped, image::Chunk& chunk,
             image::PipelineStats& stats) override {
+    order_.admit(first, stopped);
     try {
       inner_.load(source, options, first, count, stopped, chunk, stats);
     } catch (...) {
@@ -149,6 +168,7 @@ image::PipelineStats classify(Session& session, const image::Source& source,
       .loaders = {}};
   // One image alone is inferred by all threads; otherwise each worker infers on its own core.
   const int threads_each = pipeline.workers == 1 ? (threads == session.threads() ? 0 : 1) : 1;
+  const auto image_bytes = static_cast<std::size_t>(input.size());
   device::InputPath* const path = session.input_path();
   PhotoLoaders loaders;
   if (path != nullptr || options.decode_only) {
@@ -169,14 +189,14 @@ image::PipelineStats classify(Session& session, const image::Source& source,
   std::vector<Watched> watched;
   watched.reserve(loaders.all.size());
   for (image::Loader*& loader : pipeline.loaders) loader = &watched.emplace_back(*loader, order);
-  // What each worker's device is inferring while the worker loads its next chunk.
+  // What the device is inferring while the next chunk is on its way.
   struct UnderWay {
     std::int64_t first = 0;
     Finished finished;
+    std::unique_ptr<image::Filling> filling;
     std::unique_ptr<device::Completion> completion;  // goes first
-    bool waiting = false;
   };
-  std::vector<UnderWay> under_way(path == nullptr ? 0 : pipeline.loaders.size());
+  std::optional<UnderWay> under_way;
 
   // Whatever ends one worker must also wake those that wait for its results.
   const auto or_stop = [&](const auto& work) {
@@ -187,45 +207,43 @@ image::PipelineStats classify(Session& session, const image::Source& source,
       throw;
     }
   };
-  const auto settle = [&](UnderWay& work) {
-    if (!work.waiting) return;
-    work.waiting = false;
-    if (work.completion) work.completion->wait();
-    work.completion.reset();
-    order.deliver(work.first, std::move(work.finished));
+  const auto settle = [&](std::optional<UnderWay> work) {
+    if (!work) return;
+    if (work->completion) work->completion->wait();
+    work->completion.reset();
+    work->filling.reset();
+    order.deliver(work->first, std::move(work->finished));
   };
-  const auto sink = [&](const image::Chunk& chunk) {
+  const auto classes = static_cast<std::size_t>(session.classes());
+  const auto never = [] { return false; };
+  const auto sink = [&](image::Chunk& chunk) {
     or_stop([&] {
-      Finished finished{chunk.slot, chunk.error, {}};
-      for (const std::string& error : chunk.error) {
+      Finished finished{std::move(chunk.slot), std::move(chunk.error), {}};
+      for (const std::string& error : finished.error) {
         if (options.strict && !error.empty()) base::fail(base::Status::kCorrupt, "{}", error);
       }
-      if (chunk.good > 0) {
-        finished.outputs.resize(static_cast<std::size_t>(chunk.good * session.classes()));
-      }
-      if (under_way.empty() || chunk.good == 0) {
-        if (!under_way.empty()) settle(under_way[static_cast<std::size_t>(chunk.worker)]);
-        if (chunk.good > 0) {
-          session.run(chunk.pixels.data(), chunk.good, finished.outputs.data(), threads_each);
-        }
+      if (chunk.good == 0) {
+        if (loaders.all.empty()) order.admit(chunk.first, never);
         order.deliver(chunk.first, std::move(finished));
-        return;
+      } else if (loaders.all.empty()) {
+        finished.outputs.resize(static_cast<std::size_t>(chunk.good) * classes);
+        session.run(chunk.pixels.data(), chunk.good, finished.outputs.data(), threads_each);
+        order.admit(chunk.first, never);
+        order.deliver(chunk.first, std::move(finished));
+      } else {
+        const auto places = static_cast<int>(chunk.pixels.size() / image_bytes);
+        const int batch = std::min(places, rounded_up(chunk.good));
+        finished.outputs.resize(static_cast<std::size_t>(batch) * classes);
+        UnderWay work{chunk.first, std::move(finished), std::move(chunk.filling), nullptr};
+        work.completion =
+            session.start(chunk.pixels.data(), batch, work.finished.outputs.data(), threads_each);
+        settle(std::exchange(under_way, std::move(work)));
       }
-      UnderWay& work = under_way[static_cast<std::size_t>(chunk.worker)];
-      settle(work);
-      work.first = chunk.first;
-      work.finished = std::move(finished);
-      work.completion = session.start(chunk.pixels.data(), chunk.good, work.finished.outputs.data(),
-                                      threads_each);
-      work.waiting = true;
     });
   };
-  const auto at_end = [&](int worker) {
-    if (under_way.empty()) return;
-    or_stop([&] { settle(under_way[static_cast<std::size_t>(worker)]); });
-  };
+  const auto idle = [&] { or_stop([&] { settle(std::exchange(under_way, std::nullopt)); }); };
   image::PipelineStats stats =
-      image::run(source, pipeline, sink, [&] { return order.refused(); }, at_end);
+      image::run(source, pipeline, sink, [&] { return order.refused(); }, idle);
   if (order.refused()) {
     base::fail(base::Status::kCancelled, "classification was stopped by its caller");
   }

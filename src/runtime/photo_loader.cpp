@@ -50,10 +50,33 @@ device::SampleKind kind_of(image::PhotoLayout::Kind kind) {
   }
 }
 
+// A chunk's pixels on their way; what they are made of stays until then.
+class ChunkFilling final : public image::Filling {
+ public:
+  ChunkFilling(std::unique_ptr<device::Places> places, std::vector<image::Encoded> encoded)
+      : encoded_(std::move(encoded)), places_(std::move(places)) {}
+  void wait() override {
+    places_->wait();
+    encoded_.clear();
+  }
+
+ private:
+  std::vector<image::Encoded> encoded_;
+  std::unique_ptr<device::Places> places_;  // goes first
+};
+
 class PhotoLoader : public image::Loader {
  public:
   PhotoLoader(std::shared_ptr<device::InputLane> lane, const PhotoLoaderOptions& options, int most)
       : lane_(std::move(lane)), options_(options), most_(most) {}
+  ~PhotoLoader() override {
+    if (!begun_) return;
+    try {  // after an error: the lane will be used again
+      lane_->finish();
+    } catch (const base::Error&) {
+      under_way_.clear();  // the first error is on its way to the caller
+    }
+  }
 
   int most() const override { return most_; }
   double likely_rate() const override { return 1; }
@@ -65,6 +88,11 @@ class PhotoLoader : public image::Loader {
     chunk.good = 0;
     chunk.slot.clear();
     chunk.error.clear();
+    if (lane_ != nullptr) {
+      const Stopwatch watch(stats.lane_seconds);
+      lane_->begin();
+      begun_ = true;
+    }
     for (int i = 0; i < count && !(i > 0 && stopped()); ++i) {
       ++stats.images;
       chunk.slot.push_back(chunk.good++);
@@ -80,21 +108,20 @@ class PhotoLoader : public image::Loader {
       });
     }
     finish_engine(source, pipeline, chunk, stats);
-    const std::uint8_t* pixels = nullptr;
-    if (lane_ != nullptr) {
-      const Stopwatch watch(wait_seconds(stats));
-      pixels = lane_->finish();
-    }
-    engine_is_done();
     forget_taps();
     if (options_.decode_only) {
-      chunk.pixels = {};
       chunk.good = 0;
       std::fill(chunk.slot.begin(), chunk.slot.end(), -1);
-      return;
     }
-    const auto side = static_cast<std::size_t>(options_.resize.width);
-    chunk.pixels = {pixels, side * side * 3 * static_cast<std::size_t>(chunk.good)};
+    if (lane_ == nullptr) return;
+    begun_ = false;
+    std::unique_ptr<device::Places> places = lane_->finish();
+    if (!options_.decode_only) {
+      const auto side = static_cast<std::size_t>(options_.resize.width);
+      chunk.pixels = {places->pixels(), side * side * 3 * static_cast<std::size_t>(most_)};
+    }
+    chunk.filling =
+        std::make_unique<ChunkFilling>(std::move(places), std::exchange(under_way_, {}));
   }
 
  protected:
@@ -108,8 +135,6 @@ class PhotoLoader : public image::Loader {
   }
   virtual void finish_engine(const image::Source&, const image::PipelineOptions&, image::Chunk&,
                              image::PipelineStats&) {}
-  virtual void engine_is_done() {}
-  virtual double& wait_seconds(image::PipelineStats& stats) { return stats.lane_seconds; }
 
   // Runs `work` for image `i` of the chunk; an error makes it a broken one. Its place stays: what
   // is there is inferred and dropped.
@@ -231,16 +256,19 @@ class PhotoLoader : public image::Loader {
   };
   std::shared_ptr<device::InputLane> lane_;
   const PhotoLoaderOptions options_;
+  std::vector<image::Encoded> under_way_;  // the device reads it until the chunk is filled
 
  private:
   int most_;
+  bool begun_ = false;  // of the lane
   std::map<std::pair<int, int>, Axes> taps_;
   std::optional<Axes> identity_;
   std::vector<std::uint8_t> own_;  // decode_only without a lane
 };
 
 // Hands the JPEGs that the engine takes to it, so many at once, while it goes through the chunk;
-// then it decodes the others itself, and the engine goes on beside.
+// then it decodes the others itself, and the engine goes on beside. While one such loader hands
+// over, another reads headers.
 class EngineLoader final : public PhotoLoader {
  public:
   EngineLoader(device::InputPath& path, std::shared_ptr<device::InputLane> lane,
@@ -248,15 +276,6 @@ class EngineLoader final : public PhotoLoader {
       : PhotoLoader(std::move(lane), options, most),
         path_(path),
         together_(kEngineRounds * static_cast<std::size_t>(path.engine_units())) {}
-
-  ~EngineLoader() override {
-    if (under_way_.empty()) return;
-    try {  // after an error: the engine may still read them
-      lane_->finish();
-    } catch (const base::Error&) {
-      under_way_.clear();  // the first error is on its way to the caller
-    }
-  }
 
   double likely_rate() const override { return kEngineLikelyRate; }
 
@@ -320,15 +339,11 @@ class EngineLoader final : public PhotoLoader {
     others_.clear();
   }
 
-  void engine_is_done() override { under_way_.clear(); }
-  double& wait_seconds(image::PipelineStats& stats) override { return stats.engine_seconds; }
-
   device::InputPath& path_;
   const std::size_t together_;
   std::vector<device::JpegStream> streams_;  // to be begun
   std::vector<Waiting> waiting_;             // beside streams_
   std::vector<Waiting> others_;              // for the processor
-  std::vector<image::Encoded> under_way_;
 };
 
 }  // namespace

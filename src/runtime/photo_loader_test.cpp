@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "device/reference/reference_device.h"
@@ -57,7 +59,18 @@ class HostPath final : public device::InputPath {
   class Lane final : public device::InputLane {
    public:
     Lane(HostPath& path, int side, int most) : path_(path), side_(side) {
-      for (auto& places : places_) places.resize(static_cast<std::size_t>(most) * side * side * 3);
+      for (Set& set : sets_) set.places.resize(static_cast<std::size_t>(most) * side * side * 3);
+    }
+    void begin() override {
+      if (set_ != nullptr) return;
+      for (;;) {
+        for (Set& set : sets_) {
+          if (set.taken.exchange(true)) continue;
+          set_ = &set;
+          return;
+        }
+        std::this_thread::yield();
+      }
     }
     std::byte* room(std::size_t bytes) override {
       room_.assign(bytes, std::byte{0xa5});
@@ -80,13 +93,26 @@ class HostPath final : public device::InputPath {
         stream.decoded = true;
       }
     }
-    const std::uint8_t* finish() override {
-      const std::uint8_t* pixels = places_[turn_].data();
-      turn_ ^= 1;
-      return pixels;
+    std::unique_ptr<device::Places> finish() override {
+      return std::make_unique<Filled>(*std::exchange(set_, nullptr));
     }
 
    private:
+    struct Set {
+      std::vector<std::uint8_t> places;
+      std::atomic<bool> taken{false};
+    };
+    struct Filled final : device::Places {
+      explicit Filled(Set& of) : set(of) {}
+      ~Filled() override {
+        std::fill(set.places.begin(), set.places.end(), std::uint8_t{0x5a});  // not used any more
+        set.taken = false;
+      }
+      void wait() override {}
+      const std::uint8_t* pixels() const override { return set.places.data(); }
+      Set& set;
+    };
+
     void resize(const device::PhotoShape& shape, const std::byte* at, int place) {
       const device::PhotoSamples samples = samples_of(shape, at);
       const std::ptrdiff_t pitch = std::ptrdiff_t{side_} * 3;
@@ -100,7 +126,7 @@ class HostPath final : public device::InputPath {
           to[2] = static_cast<std::uint8_t>(pixel.b);
         }
       }
-      std::uint8_t* dst = places_[turn_].data() + std::ptrdiff_t{place} * pitch * side_;
+      std::uint8_t* dst = set_->places.data() + std::ptrdiff_t{place} * pitch * side_;
       for (int y = 0; y < side_; ++y) {
         for (std::ptrdiff_t b = 0; b < pitch; ++b) {
           dst[y * pitch + b] = device::resized_row(rows.data() + b, pitch, 0, shape.y, y);
@@ -111,8 +137,8 @@ class HostPath final : public device::InputPath {
     HostPath& path_;
     int side_;
     std::vector<std::byte> room_;
-    std::vector<std::uint8_t> places_[2];
-    std::size_t turn_ = 0;
+    Set sets_[2];
+    Set* set_ = nullptr;
   };
 
   const bool with_engine_;

@@ -2,10 +2,9 @@
 #include "device/cuda/cuda_input_path.h"
 
 #include <algorithm>
-#include <array>
+#include <condition_variable>
 #include <cstring>
 #include <map>
-#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -19,7 +18,11 @@ constexpr std::size_t kBlockBytes = 4 << 20;  // of samples: about 8 photographs
 constexpr int kMostJobs = 128;                // of a block
 constexpr std::size_t kAlign = 256;
 constexpr std::size_t kMostPlanes = 256 << 20;  // bytes of planes that the engine is given at once
-constexpr std::size_t kUsualPlanes = 64 << 20;
+constexpr std::size_t kUsualPlanes = 32 << 20;
+constexpr std::size_t kBlocks = 2;        // one is filled while the other crosses
+constexpr std::size_t kEngineBlocks = 4;  // of jobs that wait for the engine
+constexpr std::size_t kSets = 2;          // of places: one is filled while the other is inferred
+constexpr std::size_t kEngineSets = 3;    // and one more waits for the engine
 constexpr int kEngineLanes = 2;  // one reads headers while the other has its images decoded
 
 std::size_t aligned(std::size_t size) { return (size + kAlign - 1) / kAlign * kAlign; }
@@ -73,22 +76,20 @@ class CudaInputPath::Lane final : public InputLane {
     stream_ = std::make_unique<UrgentStream>();
     all_ = std::make_unique<SleepingEvent>();
     decoded_ = std::make_unique<SleepingEvent>();
-    for (Block& block : blocks_.emplace()) block.reserve(kBlockBytes);
-    for (Memory& places : places_) {
-      places = Memory(place_bytes() * static_cast<std::size_t>(most), Where::kDevice);
+    for (std::size_t i = 0; i < (engine == nullptr ? kBlocks : kEngineBlocks); ++i) {
+      blocks_.emplace_back(std::make_unique<Block>())->reserve(kBlockBytes);
     }
-    if (engine == nullptr) return;
-    engine_stream_ = std::make_unique<UrgentStream>();
-    batch_ = std::make_unique<JpegBatch>(*engine);
+    for (std::size_t i = 0; i < (engine == nullptr ? kSets : kEngineSets); ++i) {
+      sets_.emplace_back(std::make_unique<Set>())->places =
+          Memory(place_bytes() * static_cast<std::size_t>(most), Where::kDevice);
+    }
+    if (engine != nullptr) engine_stream_ = std::make_unique<UrgentStream>();
   }
   ~Lane() override {
     const Current current(gpu_);
-    if (engine_stream_ != nullptr) cudaStreamSynchronize(engine_stream_->get());
-    cudaStreamSynchronize(stream_->get());
-    batch_.reset();
-    blocks_.reset();
-    places_ = {};
-    planes_ = Memory();
+    settle();
+    blocks_.clear();
+    sets_.clear();
     all_.reset();
     decoded_.reset();
     engine_stream_.reset();
@@ -96,7 +97,22 @@ class CudaInputPath::Lane final : public InputLane {
   }
 
   bool fits(int side, int most, const JpegEngine* engine) const {
-    return side == side_ && most <= most_ && (engine != nullptr) == (engine_ != nullptr);
+    return side == side_ && most <= most_ && engine == engine_;
+  }
+
+  void begin() override {
+    if (set_ != nullptr) return;
+    std::unique_lock lock(sets_mutex_);
+    const auto free = [&] {
+      const auto found =
+          std::find_if(sets_.begin(), sets_.end(), [](const auto& each) { return !each->taken; });
+      if (found == sets_.end()) return false;
+      set_ = found->get();
+      return true;
+    };
+    set_freed_.wait(lock, free);
+    set_->taken = true;
+    set_->planes_used = 0;
   }
 
   std::byte* room(std::size_t bytes) override {
@@ -140,7 +156,7 @@ class CudaInputPath::Lane final : public InputLane {
   }
 
   void decode(std::span<JpegStream> streams, bool resize) override {
-    if (batch_ == nullptr) {
+    if (engine_ == nullptr) {
       base::fail(base::Status::kInternal, "GPU: a lane without an engine was asked to decode");
     }
     const Current current(gpu_);
@@ -155,7 +171,7 @@ class CudaInputPath::Lane final : public InputLane {
     });
     for (std::size_t begin = 0; begin < order.size();) {
       const std::size_t size_class = class_of(order[begin]->shape);
-      const std::size_t most = std::min(JpegBatch::most(size_class), std::size_t{kMostJobs});
+      const std::size_t most = std::min(JpegEngine::most(size_class), std::size_t{kMostJobs});
       std::size_t end = begin;
       std::size_t bytes = 0;
       while (end < order.size() && end - begin < most &&
@@ -168,18 +184,50 @@ class CudaInputPath::Lane final : public InputLane {
     }
   }
 
-  const std::uint8_t* finish() override {
+  std::unique_ptr<Places> finish() override {
     const Current current(gpu_);
-    const auto* pixels = reinterpret_cast<const std::uint8_t*>(places_[turn_].data());
-    if (block().jobs > 0) flush();
-    wait_for_all();
-    planes_used_ = 0;
-    turn_ ^= 1;
-    return pixels;
+    auto filled = std::make_unique<Filled>(*this, *std::exchange(set_, nullptr));
+    try {
+      if (block().jobs > 0) flush();
+      decoded_->hold(stream_->get());
+      filled->record();
+    } catch (...) {
+      settle();
+      throw;
+    }
+    return filled;
   }
 
  private:
-  Block& block() { return (*blocks_)[static_cast<std::size_t>(filling_)]; }
+  struct Set {
+    Memory places;
+    Memory planes;  // that the engine writes
+    std::size_t planes_used = 0;
+    SleepingEvent filled;
+    bool taken = false;  // guarded by sets_mutex_
+  };
+
+  class Filled final : public Places {
+   public:
+    Filled(Lane& lane, Set& set) : lane_(lane), set_(set) {}
+    ~Filled() override {
+      set_.filled.finish();
+      const std::lock_guard lock(lane_.sets_mutex_);
+      set_.taken = false;
+      lane_.set_freed_.notify_one();
+    }
+    void record() { set_.filled.record(lane_.stream_->get()); }
+    void wait() override { set_.filled.wait("photographs"); }
+    const std::uint8_t* pixels() const override {
+      return reinterpret_cast<const std::uint8_t*>(set_.places.data());
+    }
+
+   private:
+    Lane& lane_;
+    Set& set_;
+  };
+
+  Block& block() { return *blocks_[filling_]; }
   std::size_t place_bytes() const { return static_cast<std::size_t>(side_) * side_ * 3; }
 
   void check_place(int place) const {
@@ -189,7 +237,13 @@ class CudaInputPath::Lane final : public InputLane {
   }
 
   static std::size_t class_of(const PhotoShape& shape) {
-    return JpegBatch::class_of(std::max(shape.width, shape.height));
+    return JpegEngine::class_of(std::max(shape.width, shape.height));
+  }
+
+  // Whatever became of it: nothing is under way any more.
+  void settle() {
+    if (engine_stream_ != nullptr) cudaStreamSynchronize(engine_stream_->get());
+    cudaStreamSynchronize(stream_->get());
   }
 
   // For everything that was enqueued.
@@ -233,7 +287,7 @@ class CudaInputPath::Lane final : public InputLane {
     job.x = x;
     job.y = y;
     job.band = band;
-    job.dst = reinterpret_cast<std::uint8_t*>(places_[turn_].data()) +
+    job.dst = reinterpret_cast<std::uint8_t*>(set_->places.data()) +
               place_bytes() * static_cast<std::size_t>(place);
     std::memcpy(to.host.data() + sizeof job * static_cast<std::size_t>(to.jobs), &job, sizeof job);
     ++to.jobs;
@@ -241,7 +295,7 @@ class CudaInputPath::Lane final : public InputLane {
     to.shared = std::max(to.shared, shared);
   }
 
-  // Sends the block on its way and turns to the other, once that is free.
+  // Sends the block on its way and turns to the next, once that is free.
   void flush() {
     Block& from = block();
     check(cudaMemcpyAsync(from.device.data(), from.host.data(), from.used, cudaMemcpyHostToDevice,
@@ -255,36 +309,37 @@ class CudaInputPath::Lane final : public InputLane {
   }
 
   void turn_block() {
-    filling_ ^= 1;
+    filling_ = (filling_ + 1) % blocks_.size();
     block().done.wait("the resize of photographs");
     block().clear();
     dropped_ = false;
   }
 
-  // Memory for `bytes` of planes, kept until finish() unless there is too much of it.
+  // Memory for `bytes` of planes, kept until the set is filled unless there is too much of it.
   std::byte* planes(std::size_t bytes) {
-    if (planes_used_ + bytes > planes_.size()) {
-      wait_for_all();
-      if (planes_.size() < std::max(bytes, kMostPlanes)) {
+    Memory& memory = set_->planes;
+    if (set_->planes_used + bytes > memory.size()) {
+      if (set_->planes_used > 0) wait_for_all();
+      if (memory.size() < std::max(bytes, kMostPlanes)) {
         const std::size_t size =
-            std::max(bytes, std::min(kMostPlanes, std::max(2 * planes_.size(), kUsualPlanes)));
-        planes_ = Memory();
-        planes_ = Memory(size, Where::kDevice);
+            std::max(bytes, std::min(kMostPlanes, std::max(2 * memory.size(), kUsualPlanes)));
+        memory = Memory();
+        memory = Memory(size, Where::kDevice);
       }
-      planes_used_ = 0;
+      set_->planes_used = 0;
     }
-    std::byte* at = planes_.data() + planes_used_;
-    planes_used_ += bytes;
+    std::byte* at = memory.data() + set_->planes_used;
+    set_->planes_used += bytes;
     return at;
   }
 
   void decode_group(std::span<JpegStream* const> group, std::size_t size_class, std::size_t bytes,
                     bool resize) {
     std::byte* samples = planes(bytes);
-    std::vector<JpegBatch::Image> images;
+    std::vector<JpegEngine::Image> images;
     std::vector<const std::byte*> places;
     for (const JpegStream* stream : group) {
-      JpegBatch::Image image{
+      JpegEngine::Image image{
           reinterpret_cast<const std::uint8_t*>(stream->bytes.data()), stream->bytes.size(), {}};
       for (int i = 0; i < (stream->shape.kind == SampleKind::kGray ? 1 : 3); ++i) {
         image.planes.channel[i] =
@@ -303,9 +358,9 @@ class CudaInputPath::Lane final : public InputLane {
   }
 
   // Finds out which image of a refused batch it is, so that the others need not be returned.
-  void decode_images(std::span<JpegStream* const> group, std::span<const JpegBatch::Image> images,
+  void decode_images(std::span<JpegStream* const> group, std::span<const JpegEngine::Image> images,
                      std::size_t size_class) {
-    if (batch_->decode(images, size_class, engine_stream_->get())) {
+    if (engine_->decode(images, size_class, engine_stream_->get())) {
       for (JpegStream* stream : group) stream->decoded = true;
     } else if (images.size() > 1) {
       const std::size_t half = images.size() / 2;
@@ -349,16 +404,15 @@ class CudaInputPath::Lane final : public InputLane {
   JpegEngine* engine_;
   std::unique_ptr<UrgentStream> stream_;         // of copies and resizes
   std::unique_ptr<UrgentStream> engine_stream_;  // whose decodings wait for no resize
-  std::optional<std::array<Block, 2>> blocks_;
-  int filling_ = 0;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  std::size_t filling_ = 0;
   bool dropped_ = false;              // the block holds samples without a job
   std::size_t taps_room_ = 32 << 10;  // kept free behind the samples of each photograph
-  std::array<Memory, 2> places_;
-  std::size_t turn_ = 0;
-  std::unique_ptr<JpegBatch> batch_;
-  Memory planes_;  // that the engine writes
-  std::size_t planes_used_ = 0;
   std::unique_ptr<SleepingEvent> all_, decoded_;
+  Set* set_ = nullptr;  // that is filled now
+  std::mutex sets_mutex_;
+  std::condition_variable set_freed_;
+  std::vector<std::unique_ptr<Set>> sets_;
 };
 
 CudaInputPath::CudaInputPath(std::vector<int> gpus)
@@ -414,7 +468,7 @@ std::shared_ptr<InputLane> CudaInputPath::lane(int side, int most, bool engine) 
 }
 
 bool CudaInputPath::engine_takes(const PhotoShape& shape) const {
-  return std::max(shape.width, shape.height) <= JpegBatch::kMostSide &&
+  return std::max(shape.width, shape.height) <= JpegEngine::kMostSide &&
          (shape.kind == SampleKind::kGray || shape.kind == SampleKind::kYcc);
 }
 

@@ -110,6 +110,10 @@ void SleepingEvent::record(cudaStream_t stream) {
 }
 void SleepingEvent::wait(const char* what) const { check(cudaEventSynchronize(event_), what); }
 
+void SleepingEvent::finish() const noexcept {
+  if (cudaEventSynchronize(event_) != cudaSuccess) cudaGetLastError();
+}
+
 void SleepingEvent::hold(cudaStream_t stream) const {
   check(cudaStreamWaitEvent(stream, event_, 0), "an event");
 }

@@ -83,6 +83,7 @@ class SleepingEvent {
   SleepingEvent& operator=(const SleepingEvent&) = delete;
   void record(cudaStream_t stream);
   void wait(const char* what) const;  // for what stood before the last record(); not at all before
+  void finish() const noexcept;       // wait() for who cannot do anything about an error
   void hold(cudaStream_t stream) const;  // what comes on the stream waits, not the caller
 
  private:

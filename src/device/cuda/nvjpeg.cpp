@@ -15,7 +15,7 @@ struct SizeClass {
   int side;
   int most;  // several rounds of the engine's decoders, where that is not too much memory
 };
-constexpr SizeClass kSizeClasses[] = {{1024, 56}, {JpegBatch::kMostSide, 14}};
+constexpr SizeClass kSizeClasses[] = {{1024, 56}, {JpegEngine::kMostSide, 14}};
 
 }  // namespace
 
@@ -45,13 +45,9 @@ JpegEngine::JpegEngine() {
   name_ = fmt::format("nvJPEG {}.{}, {} hardware decoders", major, minor, units_);
 }
 
-JpegEngine::~JpegEngine() {
-  if (handle_ != nullptr) nvjpeg_library().destroy(handle_);
-}
-
-class JpegBatch::State {
+class JpegEngine::State {
  public:
-  State(const JpegEngine& engine, const SizeClass& size) : handle_(engine.handle()), size_(size) {
+  State(NvjpegLibrary::Handle handle, const SizeClass& size) : handle_(handle), size_(size) {
     if (const int status = nvjpeg_library().state_create(handle_, &state_); status != 0) {
       base::fail(base::Status::kInternal, "nvJPEG: a decoder's state cannot be made (status {})",
                  status);
@@ -108,24 +104,31 @@ class JpegBatch::State {
   int prepared_ = 0;  // for batches of so many
 };
 
-void JpegBatch::StateDeleter::operator()(State* state) const { delete state; }
+JpegEngine::~JpegEngine() {
+  for (Turns& turns : classes_) turns.states = {};
+  if (handle_ != nullptr) nvjpeg_library().destroy(handle_);
+}
 
-std::size_t JpegBatch::class_of(int side) {
+void JpegEngine::StateDeleter::operator()(State* state) const { delete state; }
+
+std::size_t JpegEngine::class_of(int side) {
   std::size_t found = 0;
   while (found + 1 < kClasses && kSizeClasses[found].side < side) ++found;
   return found;
 }
 
-std::size_t JpegBatch::most(std::size_t size_class) {
+std::size_t JpegEngine::most(std::size_t size_class) {
   return static_cast<std::size_t>(kSizeClasses[size_class].most);
 }
 
-bool JpegBatch::decode(std::span<const Image> images, std::size_t size_class, cudaStream_t stream) {
+bool JpegEngine::decode(std::span<const Image> images, std::size_t size_class,
+                        cudaStream_t stream) {
   static_assert(kClasses == std::size(kSizeClasses));
+  const std::lock_guard lock(mutex_);
   Turns& turns = classes_[size_class];
   auto& state = turns.states[turns.next];
-  turns.next ^= 1;
-  if (state == nullptr) state.reset(new State(engine_, kSizeClasses[size_class]));
+  turns.next = (turns.next + 1) % kStates;
+  if (state == nullptr) state.reset(new State(handle_, kSizeClasses[size_class]));
   return state->decode(images, stream);
 }
 
