@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <set>
@@ -84,7 +85,6 @@ TEST(Pipeline, OneWorkerIsTheCallersThreadAndKeepsOrder) {
   const std::thread::id caller = std::this_thread::get_id();
   run(*source, options(1, 3), [&](const Chunk& c) {
     EXPECT_EQ(std::this_thread::get_id(), caller);
-    EXPECT_EQ(c.worker, 0);
     firsts.push_back(c.first);
   });
   EXPECT_EQ(firsts, (std::vector<std::int64_t>{0, 3, 6, 9}));
@@ -158,6 +158,102 @@ TEST(Pipeline, SinksOfDifferentWorkersOverlap) {
     --inside;
   });
   EXPECT_TRUE(together);
+}
+
+// A device that fills chunks on its own: `most` at a time, a worker waits for more.
+class Device {
+ public:
+  explicit Device(int most) : free_(most) {}
+  std::atomic<int> fails_at{-1};  // this chunk is not filled
+  std::atomic<int> waited{0};
+
+  std::unique_ptr<Loader> loader() { return std::make_unique<Begins>(*this); }
+
+ private:
+  struct Fills final : Filling {
+    Fills(Device& of, std::int64_t its_first) : device(of), first(its_first) {}
+    ~Fills() override {
+      const std::lock_guard lock(device.mutex_);
+      ++device.free_;
+      device.changed_.notify_one();
+    }
+    void wait() override {
+      ++device.waited;
+      if (first == device.fails_at) base::fail(Status::kInternal, "the device is lost");
+    }
+    Device& device;
+    const std::int64_t first;
+  };
+  struct Begins final : Loader {
+    explicit Begins(Device& of) : device(of) {}
+    int most() const override { return 1; }
+    double likely_rate() const override { return 1; }
+    void load(const Source&, const PipelineOptions&, std::int64_t first, int,
+              const std::function<bool()>&, Chunk& chunk, PipelineStats& stats) override {
+      std::unique_lock lock(device.mutex_);
+      device.changed_.wait(lock, [&] { return device.free_ > 0; });
+      --device.free_;
+      chunk.first = first;
+      chunk.good = 1;
+      chunk.slot = {0};
+      chunk.error = {""};
+      chunk.filling = std::make_unique<Fills>(device, first);
+      ++stats.images;
+    }
+    Device& device;
+  };
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int free_;
+};
+
+TEST(Pipeline, LoadersHandOverToTheCaller) {
+  const auto source = make_source(60);
+  Device device(2);
+  const auto one = device.loader();
+  const auto two = device.loader();
+  PipelineOptions with = options(1, 1);
+  with.loaders = {one.get(), two.get()};
+  const auto caller = std::this_thread::get_id();
+  std::set<std::int64_t> seen;
+  std::unique_ptr<Filling> kept;  // as long as what was made of it
+  bool idle = false;
+  const PipelineStats stats = run(
+      *source, with,
+      [&](Chunk& chunk) {
+        EXPECT_EQ(std::this_thread::get_id(), caller);
+        seen.insert(chunk.first);
+        EXPECT_EQ(device.waited, static_cast<int>(seen.size()));
+        kept = std::move(chunk.filling);
+        idle = false;
+      },
+      {},
+      [&] {
+        kept.reset();
+        idle = true;
+      });
+  EXPECT_EQ(stats.images, 60);
+  EXPECT_EQ(seen.size(), 60u);
+  EXPECT_TRUE(idle);
+}
+
+TEST(Pipeline, ADeviceThatFailsStopsEverything) {
+  const auto source = repeated_source(make_source(4), 100000);
+  for (const bool in_sink : {false, true}) {
+    Device device(3);
+    const auto one = device.loader();
+    const auto two = device.loader();
+    PipelineOptions with = options(1, 1);
+    with.loaders = {one.get(), two.get()};
+    if (!in_sink) device.fails_at = 20;
+    int calls = 0;
+    EXPECT_THROW(run(*source, with,
+                     [&](Chunk&) {
+                       if (++calls == 30) base::fail(Status::kInternal, "the sink is full");
+                     }),
+                 base::Error);
+    EXPECT_LE(calls, 30);
+  }
 }
 
 TEST(Pipeline, RefusesNonsense) {

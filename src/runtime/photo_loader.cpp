@@ -267,8 +267,7 @@ class PhotoLoader : public image::Loader {
 };
 
 // Hands the JPEGs that the engine takes to it, so many at once, while it goes through the chunk;
-// then it decodes the others itself, and the engine goes on beside. While one such loader hands
-// over, another reads headers.
+// then it decodes the others itself, and the engine goes on beside.
 class EngineLoader final : public PhotoLoader {
  public:
   EngineLoader(device::InputPath& path, std::shared_ptr<device::InputLane> lane,

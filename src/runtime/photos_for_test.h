@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -70,6 +71,27 @@ inline std::unique_ptr<image::Source> source_of(const std::vector<ByteVector>& a
   }
   return image::memory_source(std::move(names), std::move(images));
 }
+
+// Its images are overwritten as soon as nobody holds them.
+class FleetingSource final : public image::Source {
+ public:
+  explicit FleetingSource(std::shared_ptr<const image::Source> inner) : inner_(std::move(inner)) {}
+  std::int64_t size() const override { return inner_->size(); }
+  std::string name(std::int64_t index) const override { return inner_->name(index); }
+  std::string label(std::int64_t index) const override { return inner_->label(index); }
+  image::Encoded read(std::int64_t index) const override {
+    const image::Encoded stays = inner_->read(index);
+    const std::shared_ptr<ByteVector> copy(new ByteVector(stays.bytes.begin(), stays.bytes.end()),
+                                           [](ByteVector* gone) {
+                                             std::fill(gone->begin(), gone->end(), std::byte{0xff});
+                                             delete gone;
+                                           });
+    return {base::Bytes(*copy), copy};
+  }
+
+ private:
+  std::shared_ptr<const image::Source> inner_;
+};
 
 // A network whose three results are the mean of each channel.
 inline graph::Graph mean_colour(int side) {

@@ -70,13 +70,13 @@ TEST_F(EmulatedCuda, PixelsAndErrorsOfEveryKind) {
 
 TEST_F(EmulatedCuda, TheEngineAloneAndWhatItRefuses) {
   const std::shared_ptr<const image::Source> once = source_of(all_kinds());
-  const auto source = image::repeated_source(once, 3 * once->size());
+  const runtime::testing::FleetingSource source(image::repeated_source(once, 3 * once->size()));
   device::cuda::CudaInputPath path({0});
-  const auto all = judge(*source, path, options_of("direct:24", 0, 128));
+  const auto all = judge(source, path, options_of("direct:24", 0, 128));
   EXPECT_THAT(all.other_pixels, ::testing::IsEmpty());
   EXPECT_EQ(all.stats.engine_images + all.stats.returned + 3, all.stats.images);  // 3: no images
   emulated::settings().refuse_every = 5;
-  const auto some = judge(*source, path, options_of("direct:24", 0, 128));
+  const auto some = judge(source, path, options_of("direct:24", 0, 128));
   EXPECT_THAT(some.other_pixels, ::testing::IsEmpty());
   EXPECT_GT(some.stats.engine_images, all.stats.engine_images / 2);  // not whole batches come back
   EXPECT_LT(some.stats.engine_images, all.stats.engine_images);

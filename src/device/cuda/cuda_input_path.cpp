@@ -21,9 +21,9 @@ constexpr std::size_t kMostPlanes = 256 << 20;  // bytes of planes that the engi
 constexpr std::size_t kUsualPlanes = 32 << 20;
 constexpr std::size_t kBlocks = 2;        // one is filled while the other crosses
 constexpr std::size_t kEngineBlocks = 4;  // of jobs that wait for the engine
-constexpr std::size_t kSets = 2;          // of places: one is filled while the other is inferred
-constexpr std::size_t kEngineSets = 3;    // and one more waits for the engine
-constexpr int kEngineLanes = 2;  // one reads headers while the other has its images decoded
+// Sets of places: one is filled, others are inferred or wait for the engine.
+constexpr std::size_t kSets = 3;
+constexpr int kEngineLanes = 2;  // one reads headers while the other hands images over
 
 std::size_t aligned(std::size_t size) { return (size + kAlign - 1) / kAlign * kAlign; }
 
@@ -79,7 +79,7 @@ class CudaInputPath::Lane final : public InputLane {
     for (std::size_t i = 0; i < (engine == nullptr ? kBlocks : kEngineBlocks); ++i) {
       blocks_.emplace_back(std::make_unique<Block>())->reserve(kBlockBytes);
     }
-    for (std::size_t i = 0; i < (engine == nullptr ? kSets : kEngineSets); ++i) {
+    for (std::size_t i = 0; i < kSets; ++i) {
       sets_.emplace_back(std::make_unique<Set>())->places =
           Memory(place_bytes() * static_cast<std::size_t>(most), Where::kDevice);
     }
