@@ -58,7 +58,6 @@ class JpegEngine::State {
   State& operator=(const State&) = delete;
 
   bool decode(std::span<const Image> images, cudaStream_t stream) {
-    const std::lock_guard lock(mutex_);
     done_.wait("the JPEG engine");  // the state holds what the last batch still reads
     const int count = static_cast<int>(images.size());
     if (prepared_ != count && !prepare(count)) return false;
@@ -99,7 +98,6 @@ class JpegEngine::State {
 
   const NvjpegLibrary::Handle handle_;
   const SizeClass size_;
-  std::mutex mutex_;  // guards what follows
   NvjpegLibrary::State state_ = nullptr;
   SleepingEvent done_;
   bool has_memory_ = false;
@@ -126,15 +124,11 @@ std::size_t JpegEngine::most(std::size_t size_class) {
 bool JpegEngine::decode(std::span<const Image> images, std::size_t size_class,
                         cudaStream_t stream) {
   static_assert(kClasses == std::size(kSizeClasses));
-  State* state = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    Turns& turns = classes_[size_class];
-    auto& next = turns.states[turns.next];
-    turns.next = (turns.next + 1) % kStates;
-    if (next == nullptr) next.reset(new State(handle_, kSizeClasses[size_class]));
-    state = next.get();
-  }
+  const std::lock_guard lock(mutex_);
+  Turns& turns = classes_[size_class];
+  auto& state = turns.states[turns.next];
+  turns.next = (turns.next + 1) % kStates;
+  if (state == nullptr) state.reset(new State(handle_, kSizeClasses[size_class]));
   return state->decode(images, stream);
 }
 

@@ -18,7 +18,8 @@ namespace pronghorn::device::cuda {
 // The engines of the GPU that was current when it was made. A few states of nvJPEG take turns, so
 // that the engine has the next batch when it is done with one. nvJPEG is asked to set memory aside
 // for the largest image that a state may meet; without that it makes room for each image anew, and
-// is four times slower. So there are states for a few sizes of images.
+// is four times slower. So there are states for a few sizes of images. Threads give it batches in
+// turn: two at once would only keep two processors waiting for it.
 class JpegEngine {
  public:
   static constexpr int kMostSide = 2048;  // pixels
@@ -44,13 +45,12 @@ class JpegEngine {
   };
   // Enqueues the decoding of all images, 1 to most() of one class; waits while all states are
   // busy. Their host memory must stay until the stream is done with it. False: nvJPEG refuses one
-  // of them, and none is decoded. Throws Error when the GPU fails. Threads may call it at once, and
-  // two should: a call takes its processor as long as the engine takes for the images.
+  // of them, and none is decoded. Throws Error when the GPU fails. May be called from many threads.
   bool decode(std::span<const Image> images, std::size_t size_class, cudaStream_t stream);
 
  private:
   static constexpr std::size_t kClasses = 2;
-  static constexpr std::size_t kStates = 4;  // two for each of two threads
+  static constexpr std::size_t kStates = 3;
   class State;
   struct StateDeleter {
     void operator()(State* state) const;
@@ -64,7 +64,7 @@ class JpegEngine {
   std::string name_;
   std::string missing_;
   int units_ = 0;
-  std::mutex mutex_;  // guards what follows, but not what goes on in a state
+  std::mutex mutex_;  // guards what follows
   std::array<Turns, kClasses> classes_;
 };
 
