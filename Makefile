@@ -58,12 +58,14 @@ rtl-test:
 	@ctest --test-dir $(BUILD)-rtl -L fpga -j $(JOBS) --output-on-failure --no-label-summary \
 	  --no-tests=error
 
+# Without the whole layers, which take longest.
 rtl-coverage:
 	@tools/setup.sh tools/packages.txt tools/packages-rtl.txt
 	@[ $(BUILD)-rtl-coverage/build.ninja -nt CMakePresets.json ] || \
 	  cmake --preset release -B $(BUILD)-rtl-coverage -DPRONGHORN_RTL=ON -DPRONGHORN_RTL_COVERAGE=ON
 	@cmake --build $(BUILD)-rtl-coverage -j $(JOBS) --target rtl_benches
-	@ctest --test-dir $(BUILD)-rtl-coverage -L fpga -j $(JOBS) --output-on-failure --no-label-summary \
+	@rm -f $(BUILD)-rtl-coverage/rtl/*.coverage
+	@ctest --test-dir $(BUILD)-rtl-coverage -L fpga -E rtl_layers -j $(JOBS) --output-on-failure --no-label-summary \
 	  --no-tests=error
 	@rtl/tools/coverage.py bench/results/fpga-coverage.json $(BUILD)-rtl-coverage/rtl/*.coverage
 

@@ -4,6 +4,7 @@
 
 #include <verilated.h>
 #if VM_COVERAGE
+#include <unistd.h>
 #include <verilated_cov.h>
 #endif
 
@@ -53,15 +54,25 @@ void get_bytes(const Port& port, std::size_t offset, void* dst, std::size_t coun
   std::memcpy(dst, reinterpret_cast<const char*>(&port) + offset, count);
 }
 
-// Coverage, where it was built, goes to NAME.coverage: a name for each mode, as a run's file
-// replaces the last.
-inline int finish(const std::string& name) {
-#if VM_COVERAGE
-  VerilatedCov::write((name + ".coverage").c_str());
-#endif
-  std::printf("%s: %llu checks, %llu failed\n", name.c_str(),
-              static_cast<unsigned long long>(checks), static_cast<unsigned long long>(failures));
+inline int finish(const char* name) {
+  std::printf("%s: %llu checks, %llu failed\n", name, static_cast<unsigned long long>(checks),
+              static_cast<unsigned long long>(failures));
   return failures == 0 && checks > 0 ? 0 : 1;
 }
+
+// A Verilated module. Built with coverage, it writes what it reached when it goes away, which is
+// when its counters do: PROCESS-NUMBER.coverage in the working folder.
+template <typename Top>
+class Model : public Top {
+#if VM_COVERAGE
+ public:
+  ~Model() {
+    static int number = 0;
+    VerilatedCov::write(
+        (std::to_string(::getpid()) + "-" + std::to_string(number++) + ".coverage").c_str());
+    VerilatedCov::clear();
+  }
+#endif
+};
 
 }  // namespace bench

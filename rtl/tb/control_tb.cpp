@@ -223,6 +223,11 @@ void registers(std::mt19937_64& random) {
     system.write(0x30, 2);
     system.write(0x04, enable & 1);
     system.write(0x08, enable >> 1);
+    // Without its strobe a write changes nothing.
+    for (unsigned r = 0x00; r <= 0x0c; r += 4) system.write(r, ~0u, 14);
+    bench::check(system.read(0x04) == (enable & 1) && system.read(0x08) == enable >> 1,
+                 "enables %u read as %u, %u", enable, system.read(0x04), system.read(0x08));
+    bench::check(top.busy_o == 0, "a start without its strobe");
     system.write(0x00, 1);
     system.write(0x00, 1);
     bool interrupt = false;
@@ -234,9 +239,29 @@ void registers(std::mt19937_64& random) {
     bench::check(system.read(0x0c) == 1, "interrupt status");
     bench::check((system.read(0x00) & 15) == 14, "control after a run");
     bench::check((system.read(0x00) & 15) == 12, "control after it was read");
+    system.write(0x0c, 0);
+    bench::check(system.read(0x0c) == 1, "interrupt status after writing 0");
     system.write(0x0c, 1);
     bench::check(system.read(0x0c) == 0, "interrupt status after clearing");
   }
+  // A start in the middle of a run changes nothing: its counts go on.
+  const auto words = random_program(random, 12, end[0]);
+  std::memcpy(system.axi.memory.data(), words.data(), words.size() * 8);
+  system.write(0x30, static_cast<std::uint32_t>(words.size()));
+  engines.commands = 0;
+  system.write(0x00, 1);
+  const u64 begin = system.time;
+  while (top.busy_o != 0 && engines.commands < 3) system.cycle();
+  system.write(0x00, 1);
+  for (int i = 0; i < 100000 && top.busy_o != 0; ++i) system.cycle();
+  const u64 took = system.time - begin;
+  bench::check(top.busy_o == 0, "a run that is started twice does not end");
+  bench::check(system.read(0x54) == engines.commands, "started twice: %u commands, not %llu",
+               system.read(0x54), static_cast<unsigned long long>(engines.commands));
+  bench::check(system.cycles() + 8 >= took && system.cycles() <= took + 8,
+               "started twice: %llu cycles, not %llu",
+               static_cast<unsigned long long>(system.cycles()),
+               static_cast<unsigned long long>(took));
 }
 
 }  // namespace

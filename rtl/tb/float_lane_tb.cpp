@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
         std::bit_cast<float>(exponent << 23 | (static_cast<std::uint32_t>(random()) & 0x7fffffu));
     cases.push_back({acc, 0, m, pronghorn::arith::dequantize(acc, m, 0)});
   }
-  Vfloat_lane top;
+  bench::Model<Vfloat_lane> top;
   for (std::size_t t = 0; t < cases.size() + 19; ++t) {
     const Case& c = cases[std::min(t, cases.size() - 1)];
     top.acc_i = static_cast<std::uint32_t>(c.acc);

@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::mt19937_64 random = bench::random_engine("mac_array");
-  Vmac_array_pair top;
+  bench::Model<Vmac_array_pair> top;
   std::vector<std::int8_t> x(kPx * kIc), w(kOc * kIc);
   std::vector<std::int32_t> acc(kOc * kPx);
   bool hold_pipe[kToHold + 1] = {};

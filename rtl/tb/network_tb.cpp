@@ -266,5 +266,5 @@ int main(int argc, char** argv) {
                  "usage: network_tb residual COUNT | layers PART | model FILE IMAGES [JSON]\n");
     return 2;
   }
-  return bench::finish("network_" + mode);
+  return bench::finish("network");
 }

@@ -158,7 +158,7 @@ int main(int argc, char** argv) {
   random_cases(random, std::atoi(argv[2]), cases);
   while (cases.size() % kLanes != 0) cases.push_back(cases.back());
 
-  Vrequantize_path top;
+  bench::Model<Vrequantize_path> top;
   // One column: the lanes share bias and m, so each case takes a cycle and all lanes; the second
   // lane gets the negated sum of the first, whose result is checked too.
   const std::size_t n = cases.size();

@@ -139,7 +139,7 @@ class Chip {
     return false;
   }
 
-  Vstreams top;
+  bench::Model<Vstreams> top;
   bench::AxiMemory<Vstreams> axi;
   std::vector<std::uint8_t> weights, constants;
   int done[2] = {};

@@ -23,12 +23,12 @@ class System {
     cycle();
   }
 
-  void write(unsigned offset, std::uint32_t value) {
+  void write(unsigned offset, std::uint32_t value, unsigned char strobes = 15) {
     top.s_axi_control_awvalid = 1;
     top.s_axi_control_awaddr = static_cast<unsigned char>(offset);
     top.s_axi_control_wvalid = 1;
     top.s_axi_control_wdata = value;
-    top.s_axi_control_wstrb = 15;
+    top.s_axi_control_wstrb = strobes;
     top.s_axi_control_bready = 0;
     cycle();
     top.s_axi_control_awvalid = top.s_axi_control_wvalid = 0;
@@ -79,7 +79,7 @@ class System {
 
   std::uint64_t cycles() { return read(0x40) | static_cast<std::uint64_t>(read(0x44)) << 32; }
 
-  Top top;
+  Model<Top> top;
   AxiMemory<Top> axi;
 
   void cycle() {

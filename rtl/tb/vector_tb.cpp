@@ -76,7 +76,7 @@ class Path {
     top_.clk_i = 1;
     top_.eval();
   }
-  Vvector_path top_;
+  bench::Model<Vvector_path> top_;
 };
 
 std::int32_t s8(std::mt19937_64& random) {
@@ -238,5 +238,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: vector_tb add VECTORS COUNT | pool COUNT\n");
     return 2;
   }
-  return bench::finish("vector_" + mode);
+  return bench::finish("vector");
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def points(path):
-    """(kind, file, line, what) -> hits. A record is "C 'key<TAB>value...' hits", its keys single letters."""
+    """(kind, file, line, column, what) -> hits. A record is "C 'key<TAB>value...' hits", its keys single letters."""
     for record in path.read_text(errors="replace").splitlines():
         if not record.startswith("C '"):
             continue
@@ -21,7 +21,7 @@ def points(path):
         fields = dict(part.split("\x02", 1) for part in text.split("\x01") if "\x02" in part)
         name = Path(fields.get("f", "")).name
         kind = fields.get("page", "").split("/")[0].removeprefix("v_")
-        yield (kind, name, int(fields.get("l", 0)), fields.get("o", "")), int(hits)
+        yield (kind, name, int(fields.get("l", 0)), int(fields.get("n", 0)), fields.get("o", "")), int(hits)
 
 
 def main():
@@ -36,7 +36,7 @@ def main():
     if not seen:
         sys.exit("coverage.py: no point of rtl/src in these files")
     modules, totals = {}, {}
-    for (kind, name, line, what), hits in sorted(seen.items()):
+    for (kind, name, line, _, what), hits in sorted(seen.items()):
         module = modules.setdefault(name.removesuffix(".sv"), {})
         for count in (module.setdefault(kind, [0, 0]), totals.setdefault(kind, [0, 0])):
             count[0] += hits > 0
@@ -44,7 +44,7 @@ def main():
         if kind in ("line", "branch") and hits == 0:
             module.setdefault("missed_lines", []).append(f"{line}: {what}")
     share = {kind: round(hit / all_, 4) for kind, (hit, all_) in totals.items()}
-    report = {"schema": 1, "command": "rtl/tools/coverage.py", "benches": [Path(p).name for p in sys.argv[2:]],
+    report = {"schema": 1, "command": "make rtl-coverage", "models": len(sys.argv) - 2,
               "share": share, "points": totals, "modules": modules}
     out = Path(sys.argv[1])
     temporary = out.with_suffix(".part")
