@@ -151,6 +151,10 @@ TEST(FpgaDevice, ACardThatIsNotThereIsRefused) {
   EXPECT_EQ(status(&message), base::Status::kInvalidArgument);
   EXPECT_NE(message.find("u280"), std::string::npos);
   EXPECT_NE(message.find("u250"), std::string::npos);
+  std::ofstream(bitstream + ".json")
+      << R"({"configuration": "u250", "id": 7})";  // of text, not numbers
+  EXPECT_EQ(status(&message), base::Status::kInvalidArgument);
+  EXPECT_NE(message.find("id none"), std::string::npos);
   std::remove((bitstream + ".json").c_str());
   EXPECT_EQ(status(&message), base::Status::kNotFound);
   ::unsetenv("PRONGHORN_XCLBIN");

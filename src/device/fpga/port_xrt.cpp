@@ -47,8 +47,11 @@ void check_manifest(const Configuration& c, const std::string& bitstream) {
   if (!file)
     base::fail(base::Status::kNotFound, "the bitstream's manifest {} does not exist", path);
   const auto manifest = nlohmann::json::parse(file, nullptr, false);
-  const std::string have = manifest.is_object() ? manifest.value("configuration", "") : "";
-  const std::string id = manifest.is_object() ? manifest.value("id", "") : "";
+  const auto text = [&](const char* key) -> std::string {
+    if (!manifest.is_object() || !manifest.contains(key) || !manifest[key].is_string()) return "";
+    return manifest[key];
+  };
+  const std::string have = text("configuration"), id = text("id");
   const std::string want = fmt::format("{:08x}", c.id);
   if (have != c.name || id != want) {
     base::fail(base::Status::kInvalidArgument,
