@@ -131,7 +131,7 @@ TEST(Load, SearchFindsTheRateOfAnIdealQueue) {
   const ServerSearch search =
       search_server_rate(system, settings, 100, 0.3, [&](const LoadResult&) { ++tries; });
   EXPECT_EQ(static_cast<int>(search.tried.size()), tries);
-  EXPECT_GT(search.best.settings.rate, 200);  // sleeping is not exact on a busy machine
+  EXPECT_GT(search.best.settings.rate, 100);  // sleeping is not exact on a busy machine
   EXPECT_LT(search.best.settings.rate, 1000);
 }
 
@@ -156,6 +156,7 @@ TEST(Load, FailuresAreCountedAndMakeItInvalid) {
   SlowSystem system(1e-4, 10);
   LoadSettings settings = short_settings(Scenario::kSingleStream, 0.01);
   settings.min_queries = 100;
+  settings.max_seconds = 60;
   const LoadResult result = generate_load(system, settings);
   EXPECT_GE(result.failures, 1);
   EXPECT_EQ(result.failures, result.queries / 10);  // however many a busy machine gets done
